@@ -1,0 +1,322 @@
+//! What was found, what follows from it, and the id under which it can be found again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+
+use crate::{DnsAnswer, Stage};
+
+/// What becomes of a session, a recipient or a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    Permit,
+    /// Not now: a 4xx reply.
+    Defer,
+    /// No: a 5xx reply.
+    Reject,
+    /// Take the message and keep it aside for the administrator.
+    Hold,
+    /// Take the message and throw it away.
+    Discard,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permit => "permit",
+            Self::Defer => "defer",
+            Self::Reject => "reject",
+            Self::Hold => "hold",
+            Self::Discard => "discard",
+        })
+    }
+}
+
+/// Why a verdict fell: a closed list, for logs, counters and reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No restriction objected.
+    NoObjection,
+    /// A bare `permit`, `reject` or `defer` in a list.
+    Configured,
+    /// The client is in `mynetworks`.
+    OwnNetwork,
+    /// The client has logged in.
+    Authenticated,
+    /// A row of an access table.
+    AccessTable,
+    /// A DNS list of welcome hosts.
+    WelcomeListed,
+    /// A DNS block list.
+    BlockListed,
+    /// The client has no PTR record.
+    ReverseNameMissing,
+    /// The client's name does not lead back to its address.
+    ClientNameMissing,
+    /// No HELO, where one is required.
+    HeloMissing,
+    /// A HELO name that is no name.
+    HeloInvalid,
+    /// A HELO name without a domain.
+    HeloNotFqdn,
+    /// A HELO name that the DNS does not know.
+    HeloUnknown,
+    /// A sender without a full domain.
+    SenderNotFqdn,
+    /// A sender's domain that the DNS does not know.
+    SenderDomainUnknown,
+    /// A sender's domain that takes no mail (RFC 7505).
+    SenderDomainNullMx,
+    /// A recipient without a full domain.
+    RecipientNotFqdn,
+    /// A recipient's domain that the DNS does not know.
+    RecipientDomainUnknown,
+    /// A recipient's domain that takes no mail (RFC 7505).
+    RecipientDomainNullMx,
+    /// A recipient that is not ours, from a client that is not ours.
+    RelayDenied,
+    /// The DNS could not answer a question on which it hangs.
+    DnsFailure,
+    /// A table could not be read.
+    TableFailure,
+    /// No decision in time.
+    Deadline,
+    /// A fault of ours.
+    Fault,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The same words as in JSON, from the same place.
+        self.serialize(f)
+    }
+}
+
+/// An SMTP reply line: `550 5.7.1 Access denied`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The SMTP code, 400 to 599.
+    pub code: u16,
+    /// The enhanced status code (RFC 3463); its first digit is that of `code`.
+    pub enhanced: Box<str>,
+    /// What the sender's administrator reads.
+    pub text: Box<str>,
+}
+
+impl Reply {
+    /// A reply whose enhanced code follows the class of `code`: `(450, "5.1.2", …)` is sent as `450 4.1.2`.
+    #[must_use]
+    pub fn new(code: u16, enhanced: &str, text: impl Into<Box<str>>) -> Self {
+        let class = if code < 500 { '4' } else { '5' };
+        let detail = enhanced.split_once('.').map_or("0.0", |(_, detail)| detail);
+        Self { code, enhanced: format!("{class}.{detail}").into(), text: text.into() }
+    }
+
+    /// Whether the client may try again.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.code < 500
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.code, self.enhanced, self.text)
+    }
+}
+
+impl Serialize for Reply {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What one restriction came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It does not object, and does not welcome either.
+    Dunno,
+    /// It ends its list.
+    Permit,
+    /// It refuses for good.
+    Reject,
+    /// It refuses for now.
+    Defer,
+    /// It refuses for now, unless something later refuses for good.
+    DeferIfPermit,
+    /// It turns a later refusal into one for now.
+    DeferIfReject,
+    /// It wants the message kept aside.
+    Hold,
+    /// It wants the message thrown away.
+    Discard,
+    /// It would have refused: `warn_if_reject` stood before it.
+    Warn,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// What a finding rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// An answer of the DNS.
+    Dns(Arc<DnsAnswer>),
+    /// An answer of a DNS list that counts as listed.
+    Listing {
+        /// The list's domain.
+        zone: Box<str>,
+        /// The address or the domain that is listed.
+        listed: Box<str>,
+    },
+    /// A row of a table.
+    Table {
+        /// The table as the configuration names it.
+        table: Box<str>,
+        /// The key that was found.
+        key: Box<str>,
+        /// The row's result.
+        value: Box<str>,
+        /// Where the row stands, from 1; 0 for inline tables.
+        line: usize,
+    },
+    /// Anything else, in words.
+    Note(Box<str>),
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(answer) => answer.fmt(f),
+            Self::Listing { zone, listed } => write!(f, "{zone} lists {listed}"),
+            Self::Table { table, key, value, line: 0 } => write!(f, "{table}: {key} {value}"),
+            Self::Table { table, key, value, line } => write!(f, "{table}, line {line}: {key} {value}"),
+            Self::Note(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What one restriction found, and on what grounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The stage of the list in which the restriction stands.
+    pub stage: Stage,
+    /// The restriction with its arguments, as configured.
+    pub restriction: Arc<str>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// On what grounds.
+    pub evidence: Vec<Evidence>,
+    /// Microseconds from its start to its answer; 0 for what needs no asking.
+    pub micros: u64,
+}
+
+/// What Postfix must be told where more of its lists follow ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deferral {
+    /// The verdict says it all.
+    None,
+    /// The verdict is a deferral only as long as nobody rejects.
+    IfPermit,
+    /// The verdict is a permit, but a later rejection must become this deferral.
+    IfReject(Reply),
+}
+
+/// A verdict with its reason and all its findings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The id that the client sees in the reply.
+    pub id: DecisionId,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// What the client is told, without the id; `None` where the mail goes on.
+    pub reply: Option<Reply>,
+    /// Whether and how later lists of Postfix may change it.
+    pub deferral: Deferral,
+    /// The stage at which it was settled.
+    pub stage: Stage,
+    /// The restriction that settled it, with its arguments; `None` where none objected.
+    pub restriction: Option<Arc<str>>,
+    /// Why.
+    pub reason: Reason,
+    /// What each restriction found, in order.
+    pub findings: Vec<Finding>,
+    /// How many questions were sent to the DNS for this decision; answers from the cache count 0.
+    pub dns_queries: u32,
+}
+
+/// The name of a decision: 13 characters that sort by time, made to be read aloud (Crockford's base 32).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DecisionId(u64);
+
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+impl DecisionId {
+    /// An id from the time and a number that differs for decisions of the same millisecond: 42 bits of
+    /// milliseconds, 22 bits of `distinct`.
+    #[must_use]
+    pub fn new(now: SystemTime, distinct: u32) -> Self {
+        let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Self(millis << 22 | u64::from(distinct) & 0x3F_FFFF)
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: [u8; 13] = std::array::from_fn(|index| {
+            let shift = 60 - 5 * index as u32;
+            CROCKFORD[(self.0 >> shift & 31) as usize]
+        });
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for DecisionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_enhanced_code_follows_the_class() {
+        assert_eq!(Reply::new(450, "5.1.8", "later").to_string(), "450 4.1.8 later");
+        assert_eq!(Reply::new(550, "4.7.1", "no").to_string(), "550 5.7.1 no");
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let (first, second) = (DecisionId::new(at(1_800_000_000), 7), DecisionId::new(at(1_800_000_001), 1));
+        assert!(first.to_string() < second.to_string());
+        assert_eq!(first.to_string().len(), 13);
+        assert_ne!(first, DecisionId::new(at(1_800_000_000), 8));
+    }
+
+    #[test]
+    fn words_in_logs_are_those_of_json() {
+        assert_eq!(Reason::RecipientDomainNullMx.to_string(), "recipient_domain_null_mx");
+        assert_eq!(Outcome::DeferIfPermit.to_string(), "defer_if_permit");
+    }
+}

@@ -1,0 +1,168 @@
+//! The syntax of host names and literal addresses, as Postfix judges it (valid_hostname(3)).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The longest host name, in octets (Postfix: `VALID_HOSTNAME_LEN`; RFC 1035 §2.3.4).
+pub const HOSTNAME_LENGTH_MAX: usize = 255;
+/// The longest label of a host name, in octets (RFC 1035 §2.3.4).
+pub const LABEL_LENGTH_MAX: usize = 63;
+
+/// Whether `name` is a host name: letters, digits, `-` and `_` in labels of 1 to 63 octets, at most 255 in all,
+/// no hyphen at a label's edge, no trailing dot, and not digits and dots alone.
+///
+/// The underscore is Postfix's concession to real names; everything else is RFC 1123 §2.1.
+#[must_use]
+pub fn is_hostname(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= HOSTNAME_LENGTH_MAX
+        && name.split('.').all(is_label)
+        && name.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.')
+}
+
+fn is_label(label: &str) -> bool {
+    let bytes = label.as_bytes();
+    (1..=LABEL_LENGTH_MAX).contains(&bytes.len())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && bytes.first() != Some(&b'-')
+        && bytes.last() != Some(&b'-')
+}
+
+/// Whether `text` is an address in numbers: IPv4 with four plain octets, or IPv6 (Postfix: valid_hostaddr(3)).
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    if text.contains(':') { is_ipv6(text) } else { is_ipv4(text) }
+}
+
+/// Whether `text` is the inside of an SMTP address literal (RFC 5321 §4.1.3): an address, IPv6 with or without
+/// its `IPv6:` tag (Postfix: valid_mailhost_addr(3)).
+#[must_use]
+pub fn is_literal_address(text: &str) -> bool {
+    match strip_ipv6_tag(text) {
+        Some(rest) => is_ipv6(rest),
+        None => is_ipv4(text),
+    }
+}
+
+/// What follows the `IPv6:` tag of an address literal, in any case.
+#[must_use]
+pub fn strip_ipv6_tag(text: &str) -> Option<&str> {
+    let (tag, rest) = text.split_at_checked("IPv6:".len())?;
+    tag.eq_ignore_ascii_case("IPv6:").then_some(rest)
+}
+
+/// The address that `text` stands for, with the leading zeros in octets that Postfix lets pass.
+#[must_use]
+pub fn parse_address(text: &str) -> Option<IpAddr> {
+    if text.contains(':') { text.parse().ok() } else { parse_ipv4(text).map(IpAddr::V4) }
+}
+
+fn is_ipv4(text: &str) -> bool {
+    // "0.0.0.0" is a wildcard that Postfix knows; any other address in network 0 is a mistake.
+    parse_ipv4(text).is_some_and(|address| address.octets()[0] != 0 || address.is_unspecified())
+}
+
+fn parse_ipv4(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        let part = parts.next().filter(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))?;
+        *octet = part.trim_start_matches('0').parse().or_else(|error| zero_or(part, error)).ok()?;
+    }
+    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+}
+
+fn zero_or<E>(part: &str, error: E) -> Result<u8, E> {
+    if part.bytes().all(|byte| byte == b'0') { Ok(0) } else { Err(error) }
+}
+
+/// Postfix asks for two to seven colons, not for eight fields: `1:2:3` passes.
+fn is_ipv6(text: &str) -> bool {
+    let colons = text.bytes().filter(|byte| *byte == b':').count();
+    let (head, last) = text.rsplit_once(':').unwrap_or_default();
+    let gap = text.find("::");
+    let one_gap_at_most = !text.contains(":::") && text.rfind("::") == gap;
+    let whole_at_the_edges =
+        (!text.starts_with(':') || gap == Some(0)) && (!last.is_empty() || gap == Some(text.len().saturating_sub(2)));
+    let is_field = |field: &str| field.len() <= 4 && field.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (2..=7).contains(&colons)
+        && one_gap_at_most
+        && whole_at_the_edges
+        && head.split(':').all(is_field)
+        && if last.contains('.') { colons <= 6 && is_ipv4(last) } else { is_field(last) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_as_postfix_sees_them() {
+        let long_label = "a".repeat(64);
+        for good in ["a", "localhost", "mx_1.example.com", "1.2.3.x", "xn--1xa.example", &"a".repeat(63)] {
+            assert!(is_hostname(good), "{good}");
+        }
+        let too_long = format!("{}a", "abcdefgh.".repeat(29));
+        for bad in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "-a",
+            "a-",
+            "a.-b",
+            "1.2.3.4",
+            "12",
+            "a b",
+            "ä.example",
+            &long_label,
+            &too_long,
+        ] {
+            assert!(!is_hostname(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_in_numbers() {
+        for good in [
+            "1.2.3.4",
+            "0.0.0.0",
+            "01.002.3.4",
+            "255.255.255.255",
+            "::1",
+            "2001:db8::1",
+            "::ffff:1.2.3.4",
+            "::",
+            "1:2:3",
+            "1::",
+        ] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "0.1.2.3",
+            "1.2.3.",
+            "1.2.3.4x",
+            ":1",
+            "1:",
+            "1::2::3",
+            "12345::",
+            "::1.2.3",
+            ":::",
+            "1:2:3:4:5:6:7:8:9",
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
+        assert_eq!(parse_address("010.001.0.00"), Some("10.1.0.0".parse().unwrap()));
+    }
+
+    #[test]
+    fn literals_take_the_tag_in_any_case() {
+        assert!(is_literal_address("ipv6:2001:db8::1"));
+        assert!(is_literal_address("192.0.2.1"));
+        assert!(!is_literal_address("IPv6:192.0.2.1"));
+    }
+}

@@ -1,0 +1,22 @@
+//! The words that all of Portcullis shares: plain values, no I/O, nothing below them but serde.
+//!
+//! A session's facts grow by [`Stage`]: [`Client`] → [`Greeting`] → [`Envelope`] → [`Recipient`]. A restriction
+//! turns them into a [`Finding`], the judge turns the findings into a [`Decision`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod address;
+mod decision;
+mod dns_answer;
+pub mod duration;
+mod endpoint;
+pub mod hostname;
+mod network;
+mod session;
+
+pub use address::EmailAddress;
+pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, Outcome, Reason, Reply, Verdict};
+pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
+pub use endpoint::Endpoint;
+pub use network::{Network, NetworkList};
+pub use session::{Client, ClientName, Envelope, Facts, Greeting, Recipient, Stage};

@@ -1,0 +1,128 @@
+//! What is known of an SMTP session, stage by stage.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::EmailAddress;
+
+/// How far a session has come. Later stages know what the earlier ones knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The client has connected.
+    Connect,
+    /// HELO or EHLO.
+    Helo,
+    /// MAIL FROM.
+    Mail,
+    /// RCPT TO, once for each recipient.
+    Rcpt,
+    /// DATA.
+    Data,
+    /// The dot after the message.
+    EndOfData,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Helo => "helo",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::EndOfData => "end_of_data",
+        })
+    }
+}
+
+/// The name of a client, or why it has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientName {
+    /// The name, as the DNS or Postfix spelt it.
+    Known(Arc<str>),
+    /// There is none, for sure (no PTR, or a name that does not lead back).
+    Unknown,
+    /// The DNS could not say now.
+    Unclear,
+}
+
+impl ClientName {
+    /// The name, or Postfix's word `unknown`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(name) => name,
+            Self::Unknown | Self::Unclear => "unknown",
+        }
+    }
+}
+
+/// Who connected: known at [`Stage::Connect`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address; an IPv4 address is never dressed as IPv6.
+    pub address: IpAddr,
+    /// The client's port, 0 where nobody told.
+    pub port: u16,
+    /// The name that the PTR record gives and that leads back to the address (Postfix: `client_name`).
+    /// `None`: nobody has looked yet.
+    pub name: Option<ClientName>,
+    /// The name that the PTR record gives (Postfix: `reverse_client_name`). `None`: nobody has looked yet.
+    pub reverse_name: Option<ClientName>,
+}
+
+impl Client {
+    /// A client of whom nothing but the address is known.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        Self { address: address.to_canonical(), port: 0, name: None, reverse_name: None }
+    }
+}
+
+/// What the client called itself: known at [`Stage::Helo`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// The argument of HELO or EHLO, verbatim: it may be anything.
+    pub helo_name: Arc<str>,
+}
+
+/// Whose mail it is: known at [`Stage::Mail`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The reverse path; `None` is the null sender `<>`.
+    pub sender: Option<EmailAddress>,
+    /// Who logged in, if anybody (Postfix: `sasl_username`).
+    pub sasl_username: Option<Arc<str>>,
+}
+
+/// One receiver: known at [`Stage::Rcpt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The forward path.
+    pub address: EmailAddress,
+}
+
+/// All that is known of a session now. Clones are cheap: the parts are shared.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Who connected.
+    pub client: Arc<Client>,
+    /// What it called itself, once it has.
+    pub greeting: Option<Arc<Greeting>>,
+    /// The sender, once MAIL was said.
+    pub envelope: Option<Arc<Envelope>>,
+    /// The recipient in question, at RCPT; and the only one, where there is one, from DATA on.
+    pub recipient: Option<Arc<Recipient>>,
+}
+
+impl Facts {
+    /// The facts at connect.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client: Arc::new(client), greeting: None, envelope: None, recipient: None }
+    }
+}
