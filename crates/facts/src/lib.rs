@@ -13,6 +13,7 @@ mod endpoint;
 pub mod hostname;
 mod network;
 mod session;
+mod spelling;
 
 pub use address::EmailAddress;
 pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, Outcome, Reason, Reply, Verdict};
@@ -20,3 +21,4 @@ pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
 pub use endpoint::Endpoint;
 pub use network::{Network, NetworkList};
 pub use session::{Client, ClientName, Envelope, Facts, Greeting, Recipient, Stage};
+pub use spelling::closest;

@@ -1,1 +1,26 @@
-//! judge
+//! Restrictions, tables, verdicts: facts in, decisions out. Opens no socket, reads no clock.
+//!
+//! [`decide`] is the whole of it: the lists that stand for a stage are walked twice, first to put every question on
+//! its way ([`walk`]), then in order, to weigh what each restriction says ([`verdict`]). A restriction is a row of
+//! the table in [`restriction`], and a function in `restrictions/`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod case;
+mod config;
+mod decide;
+mod destination;
+mod parse;
+mod relay;
+mod reply;
+pub mod restriction;
+mod restrictions;
+mod ruling;
+mod settings;
+pub mod tables;
+mod verdict;
+mod walk;
+
+pub use config::{Config, ListConfig, Restrictions};
+pub use decide::decide;
+pub use settings::{Mistake, Settings};

@@ -1,0 +1,35 @@
+//! Whether a configuration would carry strangers' mail to strangers.
+
+use facts::Stage;
+
+use crate::config::Config;
+use crate::settings::{List, Mistake};
+
+/// What makes an open relay of a configuration that means to control relaying itself.
+pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let everybody = |bits: u8| bits == 0;
+    if let Some(network) = config.mynetworks.networks().find(|network| everybody(network.prefix_length())) {
+        mistakes.push(Mistake {
+            span: None,
+            message: format!("mynetworks holds {network}: the whole world could relay mail through this host"),
+        });
+    }
+    // Without a relay list of its own Portcullis stands behind Postfix, which keeps its own.
+    let is_own = config.restrictions.relay.as_ref().is_some_and(|relay| !relay.is_empty());
+    if is_own && !controls(lists) {
+        let span = config.restrictions.relay.as_ref().and_then(|relay| relay.first()).map(toml::Spanned::span);
+        mistakes.push(Mistake {
+            span: span.filter(|span| !span.is_empty()),
+            message: "strangers could relay mail through this host: the relay or the recipient list needs \
+                      reject_unauth_destination (or defer_unauth_destination, reject, defer), and no permit before it"
+                .into(),
+        });
+    }
+    mistakes
+}
+
+/// Whether one of the lists at RCPT turns away what is not for us before anything lets it pass.
+pub(crate) fn controls(lists: &[List]) -> bool {
+    lists.iter().filter(|list| list.stage == Stage::Rcpt).any(|list| list.guards_relay() == Some(true))
+}

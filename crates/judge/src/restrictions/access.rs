@@ -1,0 +1,144 @@
+//! `check_client_access`, `check_helo_access`, `check_sender_access`, `check_recipient_access`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use facts::{Evidence, Reason, Reply, hostname};
+
+use super::{Begun, by_name};
+use crate::case::Case;
+use crate::destination::Destination;
+use crate::reply::{Named, enhanced_for, server_error};
+use crate::restriction::Subject;
+use crate::ruling::{Ruling, Says, UnknownClass};
+use crate::tables::action::{Action, Answer};
+use crate::tables::{Row, Table};
+
+// Postfix: smtpd_null_access_lookup_key.
+const NULL_SENDER_KEY: &str = "<>";
+
+/// Looks the subject up in `table` and does what its row says (access(5)).
+pub(super) fn check_access(case: &Arc<Case>, subject: Subject, table: &Arc<Table>) -> Begun {
+    match subject {
+        Subject::Client | Subject::ReverseClient => {
+            let table = Arc::clone(table);
+            by_name(case, move |case, names| {
+                let found = find_domain(&table, &names.verified.as_str().to_lowercase())
+                    .or_else(|| find_address(&table, case.client().address));
+                rule(case, &table, found, subject, &case.name_and_address(&names.verified))
+            })
+        }
+        Subject::Helo => {
+            let Some(helo) = case.helo_name() else { return Ruling::dunno().into() };
+            rule(case, table, find_domain(table, &helo.to_lowercase()), subject, helo).into()
+        }
+        Subject::Sender | Subject::Recipient => check_address(case, subject, table).into(),
+    }
+}
+
+fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
+    let Some(address) = case.address(subject) else {
+        let is_null_sender = subject == Subject::Sender && case.facts.envelope.is_some();
+        let found = is_null_sender.then(|| find(table, NULL_SENDER_KEY)).flatten();
+        return rule(case, table, found, subject, "");
+    };
+    let destination = Destination::of(address, &case.settings);
+    let ruling = rule(case, table, find_mail_address(table, &destination), subject, address.as_str());
+    // A recipient with a route inside may lead anywhere: too suspicious for an OK.
+    if subject == Subject::Recipient && destination.routed && matches!(ruling.says, Says::Permit(_)) {
+        return Ruling { says: Says::Dunno, evidence: ruling.evidence };
+    }
+    ruling
+}
+
+/// A key that was found, and its row.
+type Found<'a> = (String, &'a Row);
+
+fn find<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
+    table.find(key).map(|row| (key.to_owned(), row))
+}
+
+fn find_part<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
+    table.find_part(key).map(|row| (key.to_owned(), row))
+}
+
+/// The name, then its parents up to the top-level domain; a name in digits has no parents.
+fn find_domain<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+    if name.is_empty() {
+        return None;
+    }
+    find(table, name).or_else(|| (!hostname::is_address(name)).then(|| find_parents(table, name)).flatten())
+}
+
+fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+    // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
+    let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + 1);
+    let mut rest = name;
+    while let Some(start) = above(rest).filter(|start| *start < rest.len()) {
+        rest = &rest[start..];
+        if let Some(found) = find_part(table, rest) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// The address, then its networks by whole octets (IPv4) or groups (IPv6).
+fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
+    let text = address.to_string();
+    let separator = if address.is_ipv4() { '.' } else { ':' };
+    let parents = std::iter::successors(text.rsplit_once(separator), |(parent, _)| parent.rsplit_once(separator));
+    find(table, &text).or_else(|| parents.filter_map(|(parent, _)| find_part(table, parent)).next())
+}
+
+/// `user@domain`, the domain and its parents, `user@`.
+fn find_mail_address<'a>(table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
+    let address = &destination.address;
+    let local_part = address.strip_suffix(destination.domain()).unwrap_or(address);
+    find(table, &quoted_form(address))
+        .or_else(|| find(table, address))
+        .or_else(|| find_part(table, destination.domain()))
+        .or_else(|| find_parents(table, destination.domain()))
+        .or_else(|| find_part(table, &quoted_form(local_part)))
+        .or_else(|| find_part(table, local_part))
+}
+
+/// The address as it stands in a table: the local part in quotes where it is no dot-string (RFC 5321 §4.1.2).
+fn quoted_form(address: &str) -> String {
+    let (local_part, rest) = address.rfind('@').map_or((address, ""), |at| address.split_at(at));
+    let is_atom = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    if !local_part.is_empty() && local_part.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom)) {
+        return address.to_owned();
+    }
+    let escaped: String = local_part
+        .chars()
+        .flat_map(|c| matches!(c, '"' | '\\' | '\r').then_some('\\').into_iter().chain([c]))
+        .collect();
+    format!("\"{escaped}\"{rest}")
+}
+
+/// What the row that was found says of the subject that the client calls `name`.
+fn rule(case: &Case, table: &Table, found: Option<Found<'_>>, subject: Subject, name: &str) -> Ruling {
+    let Some((key, row)) = found else { return Ruling::dunno() };
+    let evidence =
+        Evidence::Table { table: table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
+    let named = Named { name, class: subject.reply_class() };
+    let reply = |answer: &Answer<'_>| -> Reply {
+        named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text)
+    };
+    let reason = Reason::AccessTable;
+    let ruling: Ruling = match Action::parse(&row.value) {
+        Action::Ok => Says::Permit(reason).into(),
+        Action::Dunno => Ruling::dunno(),
+        Action::Refuse(answer) => Says::Refuse(reply(&answer), reason).into(),
+        Action::DeferIfPermit(answer) => Says::DeferIfPermit(reply(&answer), reason).into(),
+        Action::DeferIfReject(answer) => Says::DeferIfReject(reply(&answer), reason).into(),
+        // Outside of a mail transaction there is no message to keep or to throw away.
+        Action::Hold | Action::Discard if case.facts.envelope.is_none() => Ruling::dunno(),
+        Action::Hold => Says::Hold.into(),
+        Action::Discard => Says::Discard.into(),
+        Action::NotCarried(action) => Ruling::dunno().noting(format!("{action} is not carried out in this version")),
+        Action::Unusable => Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action"),
+    };
+    ruling.with(evidence)
+}

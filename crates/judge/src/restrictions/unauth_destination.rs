@@ -1,0 +1,17 @@
+//! `reject_unauth_destination`, `defer_unauth_destination`.
+
+use facts::Reason;
+
+use crate::case::Case;
+use crate::destination::Destination;
+use crate::reply::reply;
+use crate::ruling::Ruling;
+
+/// Refuses recipients that are neither ours nor passed on by us, with `code` (Postfix: relay_domains_reject_code).
+pub(super) fn refuse(case: &Case, code: u16) -> Ruling {
+    let Some(recipient) = case.recipient() else { return Ruling::dunno() };
+    if Destination::of(recipient, &case.settings).is_authorized() {
+        return Ruling::dunno();
+    }
+    Ruling::refuse(reply(code, "5.7.1", &format!("<{recipient}>: Relay access denied")), Reason::RelayDenied)
+}

@@ -1,0 +1,96 @@
+//! What one restriction says, before it is weighed against the others.
+
+use std::sync::Arc;
+
+use facts::{DnsAnswer, Evidence, Reason, Reply};
+
+/// What a restriction says, and on what grounds.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruling {
+    pub(crate) says: Says,
+    pub(crate) evidence: Vec<Evidence>,
+}
+
+/// What a restriction says.
+#[derive(Clone, Debug)]
+pub(crate) enum Says {
+    /// Nothing for or against.
+    Dunno,
+    /// The list ends here.
+    Permit(Reason),
+    /// Refuse; the code says whether for now or for good.
+    Refuse(Reply, Reason),
+    /// Refuse for now unless something later refuses for good.
+    DeferIfPermit(Reply, Reason),
+    /// Turn a later refusal for good into this one.
+    DeferIfReject(Reply, Reason),
+    /// Keep the message aside.
+    Hold,
+    /// Take the message and throw it away.
+    Discard,
+    /// It cannot say: [`crate::verdict`] knows what then.
+    Unknown(Unknown),
+}
+
+/// Why a restriction cannot say, and the reply that the client gets where it must wait for that.
+#[derive(Clone, Debug)]
+pub(crate) struct Unknown {
+    pub(crate) class: UnknownClass,
+    pub(crate) reply: Reply,
+}
+
+/// The classes of restrictions that treat a missing answer alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnknownClass {
+    /// The client's name.
+    ClientName,
+    /// A HELO name, a sender's or a recipient's domain.
+    Domain,
+    /// A block list.
+    BlockList,
+    /// A welcome list.
+    WelcomeList,
+    /// An access table.
+    Table,
+}
+
+impl Ruling {
+    pub(crate) fn dunno() -> Self {
+        Says::Dunno.into()
+    }
+
+    pub(crate) fn permit(reason: Reason) -> Self {
+        Says::Permit(reason).into()
+    }
+
+    pub(crate) fn refuse(reply: Reply, reason: Reason) -> Self {
+        Says::Refuse(reply, reason).into()
+    }
+
+    pub(crate) fn unknown(class: UnknownClass, reply: Reply) -> Self {
+        Says::Unknown(Unknown { class, reply }).into()
+    }
+
+    /// The same ruling with one more piece of evidence.
+    pub(crate) fn with(mut self, evidence: Evidence) -> Self {
+        self.evidence.push(evidence);
+        self
+    }
+
+    /// The same ruling on the grounds of these answers.
+    pub(crate) fn on(mut self, answers: impl IntoIterator<Item = Arc<DnsAnswer>>) -> Self {
+        self.evidence.extend(answers.into_iter().map(Evidence::Dns));
+        self
+    }
+
+    /// The same ruling, with a remark.
+    pub(crate) fn noting(self, text: impl Into<Box<str>>) -> Self {
+        self.with(Evidence::Note(text.into()))
+    }
+}
+
+impl From<Says> for Ruling {
+    fn from(says: Says) -> Self {
+        Self { says, evidence: Vec::new() }
+    }
+}

@@ -1,0 +1,132 @@
+//! The judge's settings, compiled from the configuration once and then only read.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use facts::{NetworkList, Stage};
+use toml::Spanned;
+
+use crate::config::{self, Config};
+use crate::destination::Class;
+use crate::parse::Parser;
+use crate::restriction::{Kind, Restriction, Subject};
+
+/// A mistake in the configuration, or something questionable in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where in the file: a range of bytes; `None` where no single place is to blame.
+    pub span: Option<Range<usize>>,
+    /// What is wrong, and what was meant or is to be done.
+    pub message: String,
+}
+
+/// A list of restrictions, and the stage that it belongs to.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) stage: Stage,
+    pub(crate) restrictions: Vec<Arc<Restriction>>,
+}
+
+/// Everything that the judge goes by.
+#[derive(Debug)]
+pub struct Settings {
+    pub(crate) hostname: String,
+    pub(crate) mynetworks: NetworkList,
+    pub(crate) delay_reject: bool,
+    pub(crate) helo_required: bool,
+    /// In the order of evaluation.
+    pub(crate) lists: Vec<List>,
+    domains: HashSet<String>,
+    relay_domains: HashSet<String>,
+    warnings: Vec<Mistake>,
+}
+
+impl Settings {
+    /// Compiles a configuration: parses restrictions, loads tables.
+    ///
+    /// # Errors
+    /// Every mistake found, at least one.
+    pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
+        let mut parser = Parser::new(&config.lists);
+        let lists = lists(config, &mut parser);
+        let (mut mistakes, warnings) = (parser.mistakes, parser.warnings);
+        mistakes.extend(crate::relay::mistakes(config, &lists));
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let lower = |domains: &[String]| domains.iter().map(|domain| domain.to_lowercase()).collect();
+        Ok(Self {
+            hostname: config.hostname.to_lowercase(),
+            mynetworks: config.mynetworks.clone(),
+            delay_reject: config.restrictions.delay_reject,
+            helo_required: config.restrictions.helo_required,
+            lists,
+            domains: lower(&config.domains),
+            relay_domains: lower(&config.relay_domains),
+            warnings,
+        })
+    }
+
+    /// What is questionable but no mistake.
+    #[must_use]
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
+    }
+
+    /// Whether recipients of strangers are held to our own domains by these settings.
+    #[must_use]
+    pub fn controls_relay(&self) -> bool {
+        crate::relay::controls(&self.lists)
+    }
+
+    /// Whose a domain is. A relayed domain takes its subdomains with it, as in Postfix.
+    pub(crate) fn class_of(&self, domain: &str) -> Class {
+        if self.domains.contains(domain) {
+            return Class::Final;
+        }
+        let mut parents = std::iter::successors(Some(domain), |name| name.split_once('.').map(|(_, parent)| parent));
+        if parents.any(|name| self.relay_domains.contains(name)) { Class::Relay } else { Class::Foreign }
+    }
+}
+
+fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
+    let lists = &config.restrictions;
+    let has_domains = !config.domains.is_empty() || !config.relay_domains.is_empty();
+    // Behind Postfix an unset list leaves relay control to Postfix.
+    let relay_default = if has_domains { config::relay_default() } else { Vec::new() };
+    let relay = lists.relay.as_deref().unwrap_or(&relay_default);
+    let mut rcpt = [relay, &lists.recipient];
+    if !lists.relay_before_recipient {
+        rcpt.reverse();
+    }
+    let [first, second] = rcpt;
+    let all: [(Stage, Option<Subject>, &[Spanned<String>]); 7] = [
+        (Stage::Connect, Some(Subject::Client), &lists.client),
+        (Stage::Helo, Some(Subject::Helo), &lists.helo),
+        (Stage::Mail, Some(Subject::Sender), &lists.sender),
+        (Stage::Rcpt, Some(Subject::Recipient), first),
+        (Stage::Rcpt, Some(Subject::Recipient), second),
+        (Stage::Data, None, &lists.data),
+        (Stage::EndOfData, None, &lists.end_of_data),
+    ];
+    all.into_iter()
+        .map(|(stage, subject, texts)| List {
+            stage,
+            restrictions: parser.list(texts, subject).into_iter().map(Arc::new).collect(),
+        })
+        .collect()
+}
+
+impl List {
+    /// Whether the list holds `reject_unauth_destination` or its like where a stranger meets it.
+    pub(crate) fn guards_relay(&self) -> Option<bool> {
+        self.restrictions.iter().filter(|restriction| !restriction.warn).find_map(|restriction| {
+            match restriction.kind {
+                Kind::RejectUnauthDestination | Kind::DeferUnauthDestination | Kind::Reject | Kind::Defer => Some(true),
+                Kind::Permit => Some(false),
+                _ => None,
+            }
+        })
+    }
+}

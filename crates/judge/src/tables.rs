@@ -1,0 +1,146 @@
+//! Lookup tables in Postfix's formats: keys and networks, from text files or from the configuration itself.
+
+pub(crate) mod action;
+mod cidr;
+mod keyed;
+mod lines;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::IpAddr;
+
+use facts::closest;
+
+/// The largest table file, in bytes.
+const FILE_SIZE_MAX: u64 = 256 << 20;
+/// How many complaints about rows are kept of one table; more do not help.
+const WARNINGS_MAX: usize = 20;
+
+/// One row that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The right-hand side.
+    pub value: Box<str>,
+    /// Where it stands in the file, from 1; 0 where there is no file.
+    pub line: usize,
+}
+
+/// A table, as `type:name` names it.
+#[derive(Debug)]
+pub struct Table {
+    /// As configured: `hash:/etc/postfix/helo_access`.
+    pub name: Box<str>,
+    rows: Rows,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Keyed(keyed::Rows),
+    Networks(cidr::Rules),
+}
+
+/// What a text source was turned into, and what is wrong with single rows of it.
+struct Parsed<T> {
+    rows: T,
+    /// Line and complaint.
+    complaints: Vec<(usize, String)>,
+}
+
+/// The types that are read from their text source, without postmap(1).
+const TEXT_TYPES: [&str; 6] = ["hash", "btree", "lmdb", "dbm", "cdb", "texthash"];
+const TYPES: [&str; 8] = ["hash", "btree", "lmdb", "dbm", "cdb", "texthash", "cidr", "inline"];
+
+impl Table {
+    /// Reads the table that `name` (`type:rest`) names. Rows with mistakes are left out and complained about, as
+    /// postmap(1) does.
+    ///
+    /// # Errors
+    /// A sentence that names the table: unknown type, or a file that cannot be read.
+    pub fn open(name: &str) -> Result<Self, String> {
+        let (kind, rest) = name
+            .split_once(':')
+            .ok_or_else(|| format!("\"{name}\" is no table: write type:name, like hash:/etc/postfix/access"))?;
+        let source = if rest.starts_with('/') || rest.starts_with('.') {
+            format!("{rest}, line ")
+        } else {
+            format!("{name}, row ")
+        };
+        let (rows, complaints) = match kind {
+            _ if TEXT_TYPES.contains(&kind) => {
+                let parsed = keyed::parse(&read(name, rest)?);
+                (Rows::Keyed(parsed.rows), parsed.complaints)
+            }
+            "cidr" => {
+                let parsed = cidr::parse(&read(name, rest)?);
+                (Rows::Networks(parsed.rows), parsed.complaints)
+            }
+            "inline" => (Rows::Keyed(keyed::inline(rest).map_err(|error| format!("{name}: {error}"))?), Vec::new()),
+            _ => return Err(unknown_type(name, kind)),
+        };
+        let warnings = complaints.into_iter().take(WARNINGS_MAX).map(|(line, text)| format!("{source}{line}: {text}"));
+        Ok(Self { name: name.into(), warnings: warnings.collect(), rows })
+    }
+
+    /// What is wrong with single rows, and with actions that an access table cannot have.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let rows: Box<dyn Iterator<Item = &Row>> = match &self.rows {
+            Rows::Keyed(rows) => Box::new(rows.values()),
+            Rows::Networks(rules) => Box::new(rules.rows()),
+        };
+        let mut actions: Vec<(usize, String)> =
+            rows.filter_map(|row| action::complaint(&row.value).map(|complaint| (row.line, complaint))).collect();
+        actions.sort();
+        let actions =
+            actions.into_iter().take(WARNINGS_MAX).map(|(line, text)| format!("{}, line {line}: {text}", self.name));
+        self.warnings.clone().into_iter().chain(actions)
+    }
+
+    /// The row of a whole key, in lower case. A table of networks is searched by address.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<&Row> {
+        match &self.rows {
+            Rows::Keyed(rows) => rows.get(key),
+            Rows::Networks(rules) => rules.find(key.parse::<IpAddr>().ok()?),
+        }
+    }
+
+    /// The row of a part of a key (a parent domain, `user@`), in lower case. Tables of patterns are never asked
+    /// for parts.
+    #[must_use]
+    pub fn find_part(&self, key: &str) -> Option<&Row> {
+        match &self.rows {
+            Rows::Keyed(rows) => rows.get(key),
+            Rows::Networks(_) => None,
+        }
+    }
+}
+
+fn read(name: &str, path: &str) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| format!("{name}: cannot read {path}: {error}");
+    let file = File::open(path).map_err(unreadable)?;
+    let mut text = Vec::new();
+    file.take(FILE_SIZE_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_SIZE_MAX {
+        return Err(format!("{name}: {path} is larger than {} MiB", FILE_SIZE_MAX >> 20));
+    }
+    Ok(text)
+}
+
+fn unknown_type(name: &str, kind: &str) -> String {
+    match kind {
+        "mysql" | "pgsql" | "ldap" | "sqlite" | "proxy" | "socketmap" | "tcp" | "memcache" => {
+            format!("{name}: tables of type {kind} are not read: export it to a text file and write hash:/path")
+        }
+        "regexp" | "pcre" | "static" | "unionmap" | "pipemap" | "fail" | "randmap" => {
+            format!("{name}: tables of type {kind} are not built yet: use hash, cidr or inline")
+        }
+        _ => match closest(kind, TYPES) {
+            Some(meant) => format!("{name}: unknown table type \"{kind}\": did you mean \"{meant}\"?"),
+            None => format!("{name}: unknown table type \"{kind}\": there are {}", TYPES.join(", ")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

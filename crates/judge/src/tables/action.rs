@@ -1,0 +1,151 @@
+//! Actions of access tables (access(5)).
+
+use std::borrow::Cow;
+
+/// What the right-hand side of an access table asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action<'a> {
+    /// `OK`, `RELAY`, or digits alone.
+    Ok,
+    /// `DUNNO`, `INFO`, `WARN`: go on.
+    Dunno,
+    /// `REJECT`, `DEFER`, `4NN` and `5NN`, with the enhanced code and the text that follow.
+    Refuse(Answer<'a>),
+    /// `DEFER_IF_PERMIT`
+    DeferIfPermit(Answer<'a>),
+    /// `DEFER_IF_REJECT`
+    DeferIfReject(Answer<'a>),
+    /// `HOLD`
+    Hold,
+    /// `DISCARD`
+    Discard,
+    /// What this version passes over: the name of the action.
+    NotCarried(&'static str),
+    /// No action at all: Postfix answers 451 4.3.5.
+    Unusable,
+}
+
+/// What the client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    pub code: u16,
+    pub enhanced: &'a str,
+    pub text: &'a str,
+}
+
+// Postfix: access_map_reject_code, access_map_defer_code.
+const REJECT_CODE: u16 = 554;
+const DEFER_CODE: u16 = 450;
+const NOT_CARRIED: [&str; 4] = ["FILTER", "REDIRECT", "BCC", "PREPEND"];
+
+impl<'a> Action<'a> {
+    /// The action that `value` spells. Case does not count.
+    pub(crate) fn parse(value: &'a str) -> Self {
+        let (word, text) = value.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((value, ""));
+        let text = text.trim_start();
+        let answer = |code, enhanced, or| answer(code, enhanced, text, or);
+        let upper: Cow<'_, str> = word.to_ascii_uppercase().into();
+        match &*upper {
+            "OK" | "RELAY" => Self::Ok,
+            "DUNNO" | "INFO" | "WARN" => Self::Dunno,
+            "REJECT" => Self::Refuse(answer(REJECT_CODE, "5.7.1", "Access denied")),
+            "DEFER" => Self::Refuse(answer(DEFER_CODE, "4.7.1", "Access denied")),
+            "DEFER_IF_PERMIT" => Self::DeferIfPermit(answer(DEFER_CODE, "4.7.1", "Service unavailable")),
+            "DEFER_IF_REJECT" => Self::DeferIfReject(answer(DEFER_CODE, "4.7.1", "Service unavailable")),
+            "HOLD" => Self::Hold,
+            "DISCARD" => Self::Discard,
+            other => Self::special(value, other, text),
+        }
+    }
+
+    fn special(value: &str, word: &str, text: &'a str) -> Self {
+        if let Some(name) = NOT_CARRIED.iter().find(|name| **name == word) {
+            return Self::NotCarried(name);
+        }
+        // "An all-numerical result is treated as OK", even 450 without a text.
+        if value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return if value.is_empty() { Self::Unusable } else { Self::Ok };
+        }
+        match word.parse::<u16>() {
+            Ok(code @ 400..=599) if word.len() == 3 && !text.is_empty() => {
+                let enhanced = if code < 500 { "4.7.1" } else { "5.7.1" };
+                Self::Refuse(answer(code, enhanced, text, "Access denied"))
+            }
+            _ => Self::Unusable,
+        }
+    }
+}
+
+/// Takes an enhanced code off the front of `text`.
+fn answer<'a>(code: u16, enhanced: &'a str, text: &'a str, or: &'static str) -> Answer<'a> {
+    let (enhanced, text) = split_enhanced(text).unwrap_or((enhanced, text));
+    Answer { code, enhanced, text: if text.is_empty() { or } else { text } }
+}
+
+/// An enhanced status code (RFC 3463 §2) at the front of `text`, and what follows it.
+pub(crate) fn split_enhanced(text: &str) -> Option<(&str, &str)> {
+    let (first, rest) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
+    let mut parts = first.split('.');
+    let class = parts.next()?;
+    let is_detail = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let details = parts.clone().count() == 2 && parts.all(is_detail);
+    (matches!(class, "2" | "4" | "5") && details).then(|| (first, rest.trim_start()))
+}
+
+/// What an administrator should know of a row of an access table, if anything.
+pub(super) fn complaint(value: &str) -> Option<String> {
+    match Action::parse(value) {
+        Action::Unusable => {
+            Some(format!("\"{value}\" is not an action: who meets it is told to come back later (451 4.3.5)"))
+        }
+        Action::NotCarried(name) => Some(format!("{name} is not carried out in this version: the row counts as DUNNO")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions() {
+        let refuse = |code, enhanced, text| Action::Refuse(Answer { code, enhanced, text });
+        for (value, action) in [
+            ("OK", Action::Ok),
+            ("relay now", Action::Ok),
+            ("123456", Action::Ok),
+            ("450", Action::Ok),
+            ("dunno text", Action::Dunno),
+            ("WARN look here", Action::Dunno),
+            ("REJECT", refuse(554, "5.7.1", "Access denied")),
+            ("reject 4.1.1 go away", refuse(554, "4.1.1", "go away")),
+            ("REJECT 5.7.1", refuse(554, "5.7.1", "Access denied")),
+            ("defer", refuse(450, "4.7.1", "Access denied")),
+            ("521 no", refuse(521, "5.7.1", "no")),
+            ("450 4.2.0 later", refuse(450, "4.2.0", "later")),
+            ("HOLD for a look", Action::Hold),
+            ("discard", Action::Discard),
+            ("prepend X-A: b", Action::NotCarried("PREPEND")),
+            ("250 fine", Action::Unusable),
+            ("permit_mynetworks, reject", Action::Unusable),
+            ("", Action::Unusable),
+        ] {
+            assert_eq!(Action::parse(value), action, "{value}");
+        }
+    }
+
+    #[test]
+    fn enhanced_codes() {
+        for (text, expected) in [
+            ("5.7.1 no", Some(("5.7.1", "no"))),
+            ("4.1.100", Some(("4.1.100", ""))),
+            ("3.1.1 x", None),
+            ("5.7 x", None),
+            ("5.7.1.1 x", None),
+            ("5..1 x", None),
+            ("5.1234.1 x", None),
+        ] {
+            assert_eq!(split_enhanced(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! From rulings to one verdict: what outweighs what, and what becomes of a missing answer.
+
+use std::sync::Arc;
+
+use facts::{Deferral, Outcome, Reason, Reply, Stage, Verdict};
+
+use crate::ruling::{Ruling, Says, Unknown, UnknownClass};
+
+/// What follows from a restriction that could not answer. Nothing that failed to answer refuses for good.
+fn when_unknown(unknown: Unknown) -> Says {
+    let Unknown { class, reply } = unknown;
+    match class {
+        // Postfix: 450 whatever unknown_client_reject_code says.
+        UnknownClass::ClientName => Says::Refuse(reply, Reason::DnsFailure),
+        // Postfix: unknown_helo_hostname_tempfail_action, unknown_address_tempfail_action.
+        UnknownClass::Domain => Says::DeferIfPermit(reply, Reason::DnsFailure),
+        UnknownClass::BlockList => Says::Dunno,
+        // Had the list answered, it might have let the client in.
+        UnknownClass::WelcomeList => Says::DeferIfReject(reply, Reason::DnsFailure),
+        UnknownClass::Table => Says::Refuse(reply, Reason::TableFailure),
+    }
+}
+
+/// How the walk goes on after a ruling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// With the next restriction.
+    Restriction,
+    /// With the next list.
+    List,
+    /// Nowhere: it is settled.
+    End,
+}
+
+/// Who said what: the words for a decision.
+#[derive(Clone, Debug)]
+pub(crate) struct Settled {
+    pub(crate) verdict: Verdict,
+    pub(crate) reply: Option<Reply>,
+    pub(crate) deferral: Deferral,
+    pub(crate) stage: Stage,
+    pub(crate) restriction: Option<Arc<str>>,
+    pub(crate) reason: Reason,
+}
+
+/// The scales on which one decision is weighed.
+#[derive(Debug)]
+pub(crate) struct Scales {
+    if_permit: Option<Held>,
+    if_reject: Option<Held>,
+    hold: Option<Held>,
+    /// The last permit, for the reason of a permit.
+    permit: Option<Held>,
+    end: Option<Settled>,
+}
+
+/// A word that may count later.
+#[derive(Clone, Debug)]
+struct Held {
+    stage: Stage,
+    restriction: Arc<str>,
+    reason: Reason,
+    reply: Option<Reply>,
+}
+
+impl Held {
+    fn settled(self, verdict: Verdict) -> Settled {
+        Settled {
+            verdict,
+            reply: self.reply,
+            deferral: Deferral::None,
+            stage: self.stage,
+            restriction: Some(self.restriction),
+            reason: self.reason,
+        }
+    }
+}
+
+impl Scales {
+    pub(crate) fn new() -> Self {
+        Self { if_permit: None, if_reject: None, hold: None, permit: None, end: None }
+    }
+
+    /// A list begins that shares no `DEFER_IF_REJECT` with those before (Postfix: SMTPD_CHECK_RESET).
+    pub(crate) fn begin(&mut self) {
+        self.if_reject = None;
+    }
+
+    /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
+    pub(crate) fn weigh(
+        &mut self,
+        ruling: &Ruling,
+        stage: Stage,
+        restriction: &Arc<str>,
+        warn: bool,
+    ) -> (Outcome, Next) {
+        let says = match ruling.says.clone() {
+            Says::Unknown(unknown) => when_unknown(unknown),
+            says => says,
+        };
+        let held = |reply, reason| Held { stage, restriction: Arc::clone(restriction), reason, reply };
+        let (outcome, next) = match says {
+            Says::Dunno => (Outcome::Dunno, Next::Restriction),
+            Says::Permit(reason) => {
+                self.permit = Some(held(None, reason));
+                (Outcome::Permit, Next::List)
+            }
+            // A fault of the configuration is never only a warning.
+            Says::Refuse(_, reason) if warn && reason != Reason::TableFailure => (Outcome::Warn, Next::Restriction),
+            Says::Refuse(reply, reason) => self.refuse(held(Some(reply), reason)),
+            Says::DeferIfPermit(..) if warn => (Outcome::Warn, Next::Restriction),
+            Says::DeferIfPermit(reply, reason) => {
+                self.if_permit.get_or_insert(held(Some(reply), reason));
+                (Outcome::DeferIfPermit, Next::Restriction)
+            }
+            Says::DeferIfReject(reply, reason) => {
+                self.if_reject.get_or_insert(held(Some(reply), reason));
+                (Outcome::DeferIfReject, Next::Restriction)
+            }
+            Says::Hold => {
+                self.hold.get_or_insert(held(None, Reason::AccessTable));
+                (Outcome::Hold, Next::Restriction)
+            }
+            Says::Discard => {
+                self.end = Some(held(None, Reason::AccessTable).settled(Verdict::Discard));
+                (Outcome::Discard, Next::End)
+            }
+            // when_unknown() leaves none.
+            Says::Unknown(_) => (Outcome::Dunno, Next::Restriction),
+        };
+        // Whatever comes now, it is a deferral.
+        let both = self.if_permit.is_some() && self.if_reject.is_some();
+        (outcome, if both && next == Next::Restriction { Next::List } else { next })
+    }
+
+    fn refuse(&mut self, refusal: Held) -> (Outcome, Next) {
+        let for_good = refusal.reply.as_ref().is_some_and(|reply| !reply.is_temporary());
+        let outcome = if for_good { Outcome::Reject } else { Outcome::Defer };
+        let held = if for_good { self.if_reject.take().unwrap_or(refusal) } else { refusal };
+        let for_now = held.reply.as_ref().is_some_and(Reply::is_temporary);
+        self.end = Some(held.settled(if for_now { Verdict::Defer } else { Verdict::Reject }));
+        (outcome, Next::End)
+    }
+
+    /// The verdict, now that the lists of `stage` have ended.
+    pub(crate) fn settle(self, stage: Stage) -> Settled {
+        match self.end {
+            Some(end) if end.verdict != Verdict::Discard => return end,
+            end => {
+                if let Some(held) = self.if_permit {
+                    let deferral = if self.if_reject.is_some() { Deferral::None } else { Deferral::IfPermit };
+                    return Settled { deferral, ..held.settled(Verdict::Defer) };
+                }
+                if let Some(discard) = end {
+                    return discard;
+                }
+            }
+        }
+        let deferral = match self.if_reject.and_then(|held| held.reply) {
+            Some(reply) => Deferral::IfReject(reply),
+            None => Deferral::None,
+        };
+        let permitted = match (self.hold, self.permit) {
+            (Some(hold), _) => hold.settled(Verdict::Hold),
+            (None, Some(permit)) => permit.settled(Verdict::Permit),
+            (None, None) => Settled {
+                verdict: Verdict::Permit,
+                reply: None,
+                deferral: Deferral::None,
+                stage,
+                restriction: None,
+                reason: Reason::NoObjection,
+            },
+        };
+        Settled { deferral, ..permitted }
+    }
+}
