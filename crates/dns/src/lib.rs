@@ -1,1 +1,207 @@
-//! dns
+//! The only code that asks the DNS.
+//!
+//! [`Dns`] is one of three: the network, with a cache that everybody shares and each question on its way only once;
+//! a zone file as a fake DNS; or the recorded answers of a decision that is replayed. Whoever decides holds an
+//! [`Asker`], which counts what was asked on its behalf. Failures are answers: a lookup always comes back with a
+//! [`DnsAnswer`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod answer;
+mod cache;
+mod counters;
+mod exchange;
+pub mod lists;
+mod master_file;
+mod name;
+mod network;
+mod question;
+mod recorded;
+mod servers;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod zone;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use facts::{DnsAnswer, DnsFailure, RecordType};
+use tokio::time::{Instant, timeout_at};
+
+pub use counters::Counters;
+pub use name::to_ascii;
+pub use settings::{Server, Settings};
+pub use zone::Zone;
+
+use network::Network;
+use question::Question;
+use recorded::Recorded;
+
+/// Why there is no DNS to ask.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value that cannot be.
+    #[error("dns.{key} {problem}")]
+    Setting {
+        /// The key in the section `[dns]`.
+        key: &'static str,
+        /// What is wrong with its value.
+        problem: &'static str,
+    },
+    /// A zone file that cannot be read.
+    #[error("{file}: {source}")]
+    ZoneUnreadable {
+        /// The file as it was named.
+        file: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A zone file that breaks the rules of RFC 1035 §5.
+    #[error("{file}:{line}: {problem}")]
+    ZoneMalformed {
+        /// The file as it was named.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+/// The DNS, real or made up. Clones are cheap and share everything.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    source: Source,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Network(Arc<Network>),
+    Zone(Arc<Zone>),
+    Recorded(Arc<Recorded>),
+}
+
+impl Dns {
+    /// The DNS that the servers of `settings` know. Must be asked inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of [`Settings::check`].
+    pub fn network(settings: &Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let counters = Arc::<Counters>::default();
+        Ok(Self { source: Source::Network(Arc::new(Network::new(settings, Arc::clone(&counters)))), counters })
+    }
+
+    /// A DNS that knows nothing but `zone`.
+    #[must_use]
+    pub fn zone(zone: Zone) -> Self {
+        Self { source: Source::Zone(Arc::new(zone)), counters: Arc::default() }
+    }
+
+    /// A DNS that repeats `answers`; to anything else it answers [`DnsFailure::NotRecorded`].
+    #[must_use]
+    pub fn recorded(answers: impl IntoIterator<Item = DnsAnswer>) -> Self {
+        Self { source: Source::Recorded(Arc::new(answers.into_iter().collect())), counters: Arc::default() }
+    }
+
+    /// An asker for one decision or one session.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        Asker { dns: self.clone(), queries: Arc::default(), deadline: None }
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+/// Asks on behalf of one decision or session. Clones share the count of queries.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    dns: Dns,
+    queries: Arc<AtomicU32>,
+    deadline: Option<Instant>,
+}
+
+impl Asker {
+    /// The same asker with at most so much time from now: after it, every lookup still open answers
+    /// [`DnsFailure::Timeout`]. What is on its way goes on, for the cache and for others.
+    #[must_use]
+    pub fn with_deadline(mut self, at_most: Duration) -> Self {
+        self.deadline = Instant::now().checked_add(at_most);
+        self
+    }
+
+    /// The answer to a question. A name that the DNS cannot hold is answered [`DnsFailure::NxDomain`] unasked; an
+    /// answer in the cache is ready at once.
+    pub async fn lookup(&self, name: &str, record_type: RecordType) -> Arc<DnsAnswer> {
+        let question = match Question::new(name, record_type) {
+            Ok(question) => question,
+            Err(answer) => return answer,
+        };
+        match &self.dns.source {
+            Source::Network(network) => self.lookup_in(network, &question).await,
+            Source::Zone(zone) => {
+                self.queries.fetch_add(1, Ordering::Relaxed);
+                Counters::add(&self.dns.counters.queries);
+                let answer = question.answered(zone.answer(&question));
+                self.dns.counters.add_failure_of(&answer);
+                answer
+            }
+            Source::Recorded(recorded) => recorded.answer(&question),
+        }
+    }
+
+    async fn lookup_in(&self, network: &Arc<Network>, question: &Question<'_>) -> Arc<DnsAnswer> {
+        if let Some(answer) = network.cached(question) {
+            return answer;
+        }
+        let asking = network.ask(question, &self.queries);
+        let answer = match self.deadline {
+            None => Some(asking.await),
+            // A question that nobody can wait for is not sent.
+            Some(deadline) if deadline <= Instant::now() => None,
+            Some(deadline) => timeout_at(deadline, asking).await.ok(),
+        };
+        answer.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
+    }
+
+    /// How many questions were sent on this asker's behalf. One that another had already sent counts for that other;
+    /// an answer out of the cache counts for nobody; of a zone file every lookup counts.
+    #[must_use]
+    pub fn queries(&self) -> u32 {
+        self.queries.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many questions are on their way that those which can wait should not be asked early.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(&self.dns.source, Source::Network(network) if network.is_busy())
+    }
+
+    /// A watch, started now.
+    #[must_use]
+    pub fn stopwatch(&self) -> Stopwatch {
+        Stopwatch { started: std::time::Instant::now() }
+    }
+}
+
+/// Measures how long something took: the one clock that the judge may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    started: std::time::Instant,
+}
+
+impl Stopwatch {
+    /// Microseconds since the start.
+    #[must_use]
+    pub fn micros(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}

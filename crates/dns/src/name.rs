@@ -1,0 +1,135 @@
+//! Names as they are asked and as they are shown: lower-case ASCII, nothing odd in it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The longest name as text, without the trailing dot (RFC 1035 §3.1: 255 octets in a message).
+const NAME_LENGTH_MAX: usize = 253;
+const LABEL_LENGTH_MAX: usize = 63;
+
+/// The ASCII form of an internationalised name (UTS 46, non-transitional, any ASCII character allowed), or `None`
+/// if it has none. A name in ASCII passes unchanged.
+#[must_use]
+pub fn to_ascii(name: &str) -> Option<Cow<'_, str>> {
+    if name.is_ascii() {
+        return Some(Cow::Borrowed(name));
+    }
+    idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY).ok()
+}
+
+/// `name` in the form in which it is asked, or `None` if the DNS cannot hold it: a label empty or over 63 octets,
+/// over 253 octets in all, blanks and control characters, or a backslash, which we only show.
+pub(crate) fn canonical(name: &str) -> Option<Cow<'_, str>> {
+    let name = match to_ascii(name)? {
+        Cow::Borrowed(name) => Cow::Borrowed(name.strip_suffix('.').unwrap_or(name)),
+        Cow::Owned(name) => Cow::Owned(name.strip_suffix('.').map(str::to_owned).unwrap_or(name)),
+    };
+    if !is_askable(&name) {
+        return None;
+    }
+    Some(if name.bytes().any(|octet| octet.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name })
+}
+
+fn is_askable(name: &str) -> bool {
+    let mut label_length = 0;
+    for octet in name.bytes() {
+        match octet {
+            b'.' if label_length == 0 => return false,
+            b'.' => label_length = 0,
+            b'\\' | ..=b' ' | 0x7f.. => return false,
+            _ if label_length == LABEL_LENGTH_MAX => return false,
+            _ => label_length += 1,
+        }
+    }
+    label_length > 0 && name.len() <= NAME_LENGTH_MAX
+}
+
+/// A name that cannot be asked, in a form that can be shown: its first 253 octets, escaped.
+pub(crate) fn printable(name: &str) -> Box<str> {
+    let mut text = String::new();
+    for octet in name.bytes().take(NAME_LENGTH_MAX) {
+        push_octet(&mut text, octet);
+    }
+    text.into()
+}
+
+/// Labels joined to the text of a name. Octets that mean something in that text, or nothing that can be printed,
+/// are written `\DDD` (RFC 1035 §5.1).
+pub(crate) fn joined<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Box<str> {
+    let mut text = String::new();
+    for label in labels {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for octet in label {
+            match octet {
+                b'.' => text.push_str("\\046"),
+                octet => push_octet(&mut text, *octet),
+            }
+        }
+    }
+    text.into()
+}
+
+fn push_octet(text: &mut String, octet: u8) {
+    if octet.is_ascii_graphic() && octet != b'\\' {
+        text.push(octet.to_ascii_lowercase().into());
+    } else {
+        write!(text, "\\{octet:03}").expect("a string takes whatever is written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_can_be_asked() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "b".repeat(61));
+        for (name, asked) in [
+            ("example.com", "example.com"),
+            ("Example.COM.", "example.com"),
+            ("_dmarc.x_y.example", "_dmarc.x_y.example"),
+            ("*.example", "*.example"),
+            ("a+b=c@d.example", "a+b=c@d.example"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("straße.example.", "xn--strae-oqa.example"),
+            ("_dmarc.BÜCHER。example", "_dmarc.xn--bcher-kva.example"),
+            (&longest, &longest),
+        ] {
+            assert_eq!(canonical(name).as_deref(), Some(asked), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_be_asked() {
+        let long_label = "a".repeat(64);
+        let too_long = format!("{}b", "a.".repeat(127));
+        for name in [
+            "",
+            ".",
+            "..",
+            ".a",
+            "a..b",
+            "a..",
+            "a b",
+            "a\0b",
+            "a\\.b",
+            "a\u{7f}",
+            "a\u{fffd}b.example",
+            "xn--a\u{308}.example",
+            &long_label,
+            &too_long,
+        ] {
+            assert_eq!(canonical(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn odd_octets_are_shown_escaped() {
+        assert_eq!(&*joined([&b"A b"[..], b"c.d", b"e\\f", b"\0\xff\n"]), "a\\032b.c\\046d.e\\092f.\\000\\255\\010");
+        assert_eq!(&*joined([]), "");
+        assert_eq!(&*printable("Ä b..c"), "\\195\\132\\032b..c");
+    }
+}
