@@ -1,1 +1,15 @@
-//! net
+//! The only code that listens: sockets, their limits, and the graceful stop.
+//!
+//! [`bind`] opens what an endpoint of the configuration names, [`serve`] accepts connections and gives each to a
+//! handler in a task of its own.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod listen;
+mod serve;
+mod stream;
+mod unix;
+
+pub use listen::{Action, Error, Listen, Listener, bind};
+pub use serve::{Counters, Limits, serve};
+pub use stream::{Peer, Stream};
