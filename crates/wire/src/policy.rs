@@ -1,0 +1,315 @@
+//! Postfix's policy delegation protocol (SMTPD_POLICY_README): attribute lines up to an empty line, answered by
+//! one action.
+//!
+//! [`Splitter`] finds where a request ends, [`Request::parse`] reads it without copying, [`Request::question`] turns
+//! it into facts, [`push_reply`] writes the answer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use facts::{Client, ClientName, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage, hostname};
+use memchr::memchr;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest attribute line, in bytes without its newline. Postfix cuts what clients say at 2048
+/// (`line_length_limit`).
+pub const LINE_LENGTH_MAX: usize = 8 * 1024;
+/// The most attributes of one request. Postfix 3.7 sends 31.
+pub const ATTRIBUTES_MAX: usize = 100;
+/// The longest request, in bytes with its empty line.
+pub const REQUEST_LENGTH_MAX: usize = 64 * 1024;
+
+/// What is no policy request. The connection cannot be trusted after it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A line over [`LINE_LENGTH_MAX`].
+    #[error("a line is longer than {LINE_LENGTH_MAX} bytes")]
+    LineTooLong,
+    /// More than [`ATTRIBUTES_MAX`] attributes.
+    #[error("more than {ATTRIBUTES_MAX} attributes")]
+    TooManyAttributes,
+    /// More than [`REQUEST_LENGTH_MAX`] bytes.
+    #[error("a request is longer than {REQUEST_LENGTH_MAX} bytes")]
+    RequestTooLong,
+    /// A line that is no attribute.
+    #[error("a line without \"=\"")]
+    NoEqualsSign,
+    /// A NUL, which Postfix cannot send.
+    #[error("a NUL in a request")]
+    Nul,
+    /// `request=` says something else, or is missing.
+    #[error("not a policy request: request=smtpd_access_policy is missing")]
+    NotAPolicyRequest,
+}
+
+/// Why a well-formed request leaves nothing to decide on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecidable {
+    /// Postfix writes `unknown` where the client was gone before it could be asked for its address, and where a
+    /// proxy said so by XCLIENT. A decision without an address would skip every check on the client.
+    #[error("the client's address is unknown")]
+    NoClientAddress,
+    /// A stage that this version does not know, or none.
+    #[error("the protocol state is unknown")]
+    UnknownProtocolState,
+}
+
+/// Finds where requests end in bytes that arrive in pieces. It remembers how far it has looked, so that bytes that
+/// trickle in cost no more than bytes that come at once.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    searched: usize,
+    line_start: usize,
+    attributes: usize,
+}
+
+impl Splitter {
+    /// The length of the request at the front of `buffer`, its empty line included; `None` while that is missing.
+    /// Between two calls `buffer` may only grow, until a request was found: then the next one starts at its front.
+    ///
+    /// # Errors
+    /// A limit is passed.
+    pub fn request_length(&mut self, buffer: &[u8]) -> Result<Option<usize>, Error> {
+        while let Some(newline) = memchr(b'\n', buffer.get(self.searched..).unwrap_or_default()) {
+            let line_end = self.searched + newline;
+            let line = buffer.get(self.line_start..line_end).unwrap_or_default();
+            self.check_limits(line_end)?;
+            self.searched = line_end + 1;
+            if line.is_empty() || line == b"\r" {
+                *self = Self::default();
+                return Ok(Some(line_end + 1));
+            }
+            self.line_start = line_end + 1;
+            self.attributes += 1;
+        }
+        self.searched = buffer.len();
+        self.check_limits(buffer.len())?;
+        Ok(None)
+    }
+
+    /// `line_end`: up to where the line that starts at `line_start` has arrived.
+    fn check_limits(&self, line_end: usize) -> Result<(), Error> {
+        if line_end >= REQUEST_LENGTH_MAX {
+            Err(Error::RequestTooLong)
+        } else if line_end - self.line_start > LINE_LENGTH_MAX {
+            Err(Error::LineTooLong)
+        } else if self.attributes > ATTRIBUTES_MAX {
+            Err(Error::TooManyAttributes)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Where the SMTP session stands, in Postfix's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolState {
+    /// `CONNECT`
+    Connect,
+    /// `HELO` and `EHLO`
+    Helo,
+    /// `MAIL`
+    Mail,
+    /// `RCPT`
+    Rcpt,
+    /// `DATA`, and `BDAT` from versions that do not rename it
+    Data,
+    /// `END-OF-MESSAGE`
+    EndOfMessage,
+    /// `VRFY`: a recipient without a sender
+    Vrfy,
+    /// `ETRN`
+    Etrn,
+}
+
+impl ProtocolState {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "CONNECT" => Self::Connect,
+            "HELO" | "EHLO" => Self::Helo,
+            "MAIL" => Self::Mail,
+            "RCPT" => Self::Rcpt,
+            "DATA" | "BDAT" => Self::Data,
+            "END-OF-MESSAGE" => Self::EndOfMessage,
+            "VRFY" => Self::Vrfy,
+            "ETRN" => Self::Etrn,
+            _ => return None,
+        })
+    }
+
+    /// The stage whose lists apply. Postfix checks VRFY as it does RCPT; ETRN has a client and a HELO name only.
+    #[must_use]
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::Connect => Stage::Connect,
+            Self::Helo | Self::Etrn => Stage::Helo,
+            Self::Mail => Stage::Mail,
+            Self::Rcpt | Self::Vrfy => Stage::Rcpt,
+            Self::Data => Stage::Data,
+            Self::EndOfMessage => Stage::EndOfData,
+        }
+    }
+}
+
+/// A request, its values as sent: empty where Postfix knows nothing. Bytes that are not UTF-8 are replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Where the session stands.
+    pub protocol_state: Cow<'a, str>,
+    /// The client's address, or `unknown`.
+    pub client_address: Cow<'a, str>,
+    /// The client's verified name, or `unknown`.
+    pub client_name: Cow<'a, str>,
+    /// The client's port, or `unknown`.
+    pub client_port: Cow<'a, str>,
+    /// The name in the client's PTR record, or `unknown`.
+    pub reverse_client_name: Cow<'a, str>,
+    /// The argument of HELO or EHLO.
+    pub helo_name: Cow<'a, str>,
+    /// The reverse path; the null sender is empty as well.
+    pub sender: Cow<'a, str>,
+    /// The forward path.
+    pub recipient: Cow<'a, str>,
+    /// The argument of ETRN.
+    pub etrn_domain: Cow<'a, str>,
+    /// Who logged in.
+    pub sasl_username: Cow<'a, str>,
+    /// What the administrator wrote into `smtpd_policy_service_policy_context`.
+    pub policy_context: Cow<'a, str>,
+}
+
+/// What a request asks.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Where the session stands.
+    pub state: ProtocolState,
+    /// What is known of it.
+    pub facts: Facts,
+}
+
+impl<'a> Request<'a> {
+    /// Reads one whole request. Attributes come in any order; unknown ones, of later versions, are passed over. Of
+    /// an attribute that comes twice the first value counts, which the protocol leaves to us: Postfix writes what
+    /// it knows of the client before the login name, so that a line break smuggled in there cannot override it.
+    ///
+    /// # Errors
+    /// The request is malformed.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        if memchr(0, bytes).is_some() {
+            return Err(Error::Nul);
+        }
+        let mut request = Self::default();
+        let mut kind: &[u8] = b"";
+        for line in lines(bytes) {
+            let (name, value) = split_at_equals_sign(line).ok_or(Error::NoEqualsSign)?;
+            if name == b"request" {
+                kind = if kind.is_empty() { value } else { kind };
+            } else if let Some(field) = request.field(name)
+                && field.is_empty()
+            {
+                *field = String::from_utf8_lossy(value);
+            }
+        }
+        if kind == b"smtpd_access_policy" { Ok(request) } else { Err(Error::NotAPolicyRequest) }
+    }
+
+    fn field(&mut self, name: &[u8]) -> Option<&mut Cow<'a, str>> {
+        Some(match name {
+            b"protocol_state" => &mut self.protocol_state,
+            b"client_address" => &mut self.client_address,
+            b"client_name" => &mut self.client_name,
+            b"client_port" => &mut self.client_port,
+            b"reverse_client_name" => &mut self.reverse_client_name,
+            b"helo_name" => &mut self.helo_name,
+            b"sender" => &mut self.sender,
+            b"recipient" => &mut self.recipient,
+            b"etrn_domain" => &mut self.etrn_domain,
+            b"sasl_username" => &mut self.sasl_username,
+            b"policy_context" => &mut self.policy_context,
+            _ => return None,
+        })
+    }
+
+    /// What is asked: the facts that are known at the request's protocol state.
+    ///
+    /// # Errors
+    /// There is nothing to decide on. Whoever asks must then be told to try again: a permit would open the gate to
+    /// whoever can hide, a rejection would lose mail.
+    pub fn question(&self) -> Result<Question, Undecidable> {
+        use ProtocolState::{Data, EndOfMessage, Mail, Rcpt, Vrfy};
+
+        let state = ProtocolState::parse(&self.protocol_state).ok_or(Undecidable::UnknownProtocolState)?;
+        let mut facts = Facts::new(self.client()?);
+        if state != ProtocolState::Connect {
+            facts.greeting = text(&self.helo_name).map(|helo_name| Arc::new(Greeting { helo_name }));
+        }
+        // VRFY has no sender, but a login counts there too.
+        if matches!(state, Mail | Rcpt | Data | EndOfMessage) || state == Vrfy && !self.sasl_username.is_empty() {
+            facts.envelope = Some(Arc::new(self.envelope()));
+        }
+        // From DATA on Postfix names the recipient only where there is just one.
+        if matches!(state, Rcpt | Vrfy | Data | EndOfMessage) {
+            facts.recipient = EmailAddress::new(&self.recipient).map(|address| Arc::new(Recipient { address }));
+        }
+        Ok(Question { state, facts })
+    }
+
+    fn client(&self) -> Result<Client, Undecidable> {
+        let address = hostname::parse_address(&self.client_address).ok_or(Undecidable::NoClientAddress)?;
+        Ok(Client {
+            port: self.client_port.parse().unwrap_or(0),
+            name: client_name(&self.client_name),
+            reverse_name: client_name(&self.reverse_client_name),
+            ..Client::new(address)
+        })
+    }
+
+    fn envelope(&self) -> Envelope {
+        Envelope { sender: EmailAddress::new(&self.sender), sasl_username: text(&self.sasl_username) }
+    }
+}
+
+fn text(value: &str) -> Option<Arc<str>> {
+    (!value.is_empty()).then(|| value.into())
+}
+
+/// Postfix says `unknown` both where there is no name and where the DNS failed. Without the attribute (Postfix
+/// before 2.2 has no reverse name) nobody has looked.
+fn client_name(value: &str) -> Option<ClientName> {
+    match value {
+        "" => None,
+        "unknown" => Some(ClientName::Unknown),
+        name => Some(ClientName::Known(name.into())),
+    }
+}
+
+fn split_at_equals_sign(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, rest) = line.split_at_checked(memchr(b'=', line)?)?;
+    Some((name, rest.get(1..)?))
+}
+
+/// The lines up to the first empty one, without their ends (`\n` or `\r\n`).
+fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after.get(1..).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+/// Appends the reply that carries `action` to `out`. Whatever the action holds, it stays one line: control
+/// characters become spaces.
+pub fn push_reply(action: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"action=");
+    if action.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        out.extend_from_slice(action.as_bytes());
+    } else {
+        let printable: String = action.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        out.extend_from_slice(printable.as_bytes());
+    }
+    out.extend_from_slice(b"\n\n");
+}

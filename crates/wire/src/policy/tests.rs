@@ -1,0 +1,191 @@
+//! Policy requests as data: well-formed, malformed, whole and in pieces.
+
+use super::*;
+
+const POSTFIX_3_7: &str = "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n\
+    client_address=203.0.113.9\nclient_name=mail.example\nclient_port=40812\nreverse_client_name=mail.example\n\
+    server_address=192.0.2.1\nserver_port=25\nhelo_name=mail.example\nsender=a@b.example\n\
+    recipient=c@example.com\nrecipient_count=0\nqueue_id=\ninstance=1a2b.5f.0\nsize=1234\netrn_domain=\nstress=\n\
+    sasl_method=\nsasl_username=\nsasl_sender=\nccert_subject=\nccert_issuer=\nccert_fingerprint=\n\
+    ccert_pubkey_fingerprint=\nencryption_protocol=\nencryption_cipher=\nencryption_keysize=0\npolicy_context=\n\n";
+
+/// What a door would make of `bytes`, fed at once.
+fn whole(bytes: &[u8]) -> Result<Option<Request<'_>>, Error> {
+    match Splitter::default().request_length(bytes)? {
+        Some(length) => Request::parse(bytes.get(..length).unwrap()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same, fed byte by byte.
+fn trickled(bytes: &[u8]) -> Result<Option<Request<'_>>, Error> {
+    let mut splitter = Splitter::default();
+    for arrived in 0..=bytes.len() {
+        if let Some(length) = splitter.request_length(bytes.get(..arrived).unwrap())? {
+            assert_eq!(length, arrived);
+            return Request::parse(bytes.get(..length).unwrap()).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn check(bytes: &[u8]) -> Result<Option<Request<'_>>, Error> {
+    let request = whole(bytes);
+    assert_eq!(request, trickled(bytes), "{}", bytes.escape_ascii());
+    request
+}
+
+fn parsed(lines: &str) -> String {
+    format!("request=smtpd_access_policy\n{lines}\n")
+}
+
+#[test]
+fn a_request_of_postfix() {
+    let request = check(POSTFIX_3_7.as_bytes()).unwrap().unwrap();
+    let Question { state, facts } = request.question().unwrap();
+    assert_eq!((state, state.stage()), (ProtocolState::Rcpt, Stage::Rcpt));
+    assert_eq!(facts.client.address.to_string(), "203.0.113.9");
+    assert_eq!(facts.client.port, 40812);
+    assert_eq!(facts.client.name, Some(ClientName::Known("mail.example".into())));
+    assert_eq!(&*facts.greeting.unwrap().helo_name, "mail.example");
+    assert_eq!(facts.envelope.unwrap().sender.as_ref().unwrap().as_str(), "a@b.example");
+    assert_eq!(facts.recipient.unwrap().address.as_str(), "c@example.com");
+}
+
+#[test]
+fn line_ends_of_either_kind() {
+    let with_cr = POSTFIX_3_7.replace('\n', "\r\n");
+    assert_eq!(check(with_cr.as_bytes()), check(POSTFIX_3_7.as_bytes()));
+}
+
+#[test]
+fn an_unfinished_request_waits() {
+    for bytes in ["", "request=smtpd", "request=smtpd_access_policy\n", "request=smtpd_access_policy\n\r"] {
+        assert_eq!(check(bytes.as_bytes()), Ok(None), "{bytes}");
+    }
+}
+
+#[test]
+fn malformed_requests() {
+    let line = |length: usize| "a=".to_owned() + &"x".repeat(length - 2) + "\n";
+    for (bytes, error) in [
+        ("\n".into(), Error::NotAPolicyRequest),
+        ("\r\n".into(), Error::NotAPolicyRequest),
+        ("helo_name=x\n\n".into(), Error::NotAPolicyRequest),
+        ("request=\n\n".into(), Error::NotAPolicyRequest),
+        ("request=smtpd_access_policyx\n\n".into(), Error::NotAPolicyRequest),
+        ("request=other\nrequest=smtpd_access_policy\n\n".into(), Error::NotAPolicyRequest),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".into(), Error::NoEqualsSign),
+        (parsed("helo_name\n"), Error::NoEqualsSign),
+        (parsed(" \n"), Error::NoEqualsSign),
+        (parsed("helo_name=a\0b\n"), Error::Nul),
+        (parsed(&line(LINE_LENGTH_MAX + 1)), Error::LineTooLong),
+        ("x".repeat(LINE_LENGTH_MAX + 1), Error::LineTooLong),
+        (parsed(&"a=\n".repeat(ATTRIBUTES_MAX)), Error::TooManyAttributes),
+        (parsed(&line(LINE_LENGTH_MAX).repeat(8)), Error::RequestTooLong),
+    ] {
+        assert_eq!(check(bytes.as_bytes()), Err(error), "{bytes}");
+    }
+}
+
+#[test]
+fn the_largest_request_passes() {
+    let most = "a=\n".repeat(ATTRIBUTES_MAX - 1);
+    let longest = "a=".to_owned() + &"x".repeat(LINE_LENGTH_MAX - 2) + "\n";
+    assert!(check(parsed(&most).as_bytes()).unwrap().is_some());
+    assert!(check(parsed(&longest).as_bytes()).unwrap().is_some());
+}
+
+#[test]
+fn pipelined_requests_part() {
+    let two = POSTFIX_3_7.repeat(2);
+    let mut splitter = Splitter::default();
+    for start in [0, POSTFIX_3_7.len()] {
+        assert_eq!(splitter.request_length(two.as_bytes().get(start..).unwrap()), Ok(Some(POSTFIX_3_7.len())));
+    }
+    assert_eq!(splitter.request_length(b""), Ok(None));
+}
+
+#[test]
+fn values_of_strangers() {
+    let bytes = b"request=smtpd_access_policy\nsender=a=b@c\nhelo_name=\xff\x01\nhelo_name=later\nnovelty=1\n\n";
+    let request = check(bytes).unwrap().unwrap();
+    assert_eq!(request.sender, "a=b@c");
+    assert_eq!(request.helo_name, "\u{fffd}\u{1}");
+}
+
+#[test]
+fn what_is_known_at_each_state() {
+    let parts = "client_address=192.0.2.9\nhelo_name=h\nsender=s@x\nrecipient=r@x";
+    for (state, stage, known) in [
+        ("CONNECT", Stage::Connect, (false, false, false)),
+        ("HELO", Stage::Helo, (true, false, false)),
+        ("EHLO", Stage::Helo, (true, false, false)),
+        ("ETRN", Stage::Helo, (true, false, false)),
+        ("MAIL", Stage::Mail, (true, true, false)),
+        ("RCPT", Stage::Rcpt, (true, true, true)),
+        ("VRFY", Stage::Rcpt, (true, false, true)),
+        ("DATA", Stage::Data, (true, true, true)),
+        ("BDAT", Stage::Data, (true, true, true)),
+        ("END-OF-MESSAGE", Stage::EndOfData, (true, true, true)),
+    ] {
+        let bytes = parsed(&format!("protocol_state={state}\n{parts}\n"));
+        let Question { state, facts } = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap();
+        assert_eq!(state.stage(), stage, "{bytes}");
+        let found = (facts.greeting.is_some(), facts.envelope.is_some(), facts.recipient.is_some());
+        assert_eq!(found, known, "{bytes}");
+    }
+}
+
+#[test]
+fn empty_and_unknown_values() {
+    let bytes = parsed(
+        "protocol_state=RCPT\nclient_address=::ffff:192.0.2.9\nclient_name=unknown\nhelo_name=\nsender=\nrecipient=\n\
+         sasl_username=",
+    );
+    let bytes = bytes + "\n";
+    let facts = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap().facts;
+    assert_eq!(facts.client.address.to_string(), "192.0.2.9");
+    assert_eq!(facts.client.name, Some(ClientName::Unknown));
+    assert_eq!(facts.client.reverse_name, None);
+    assert_eq!(facts.greeting, None);
+    assert_eq!(facts.envelope.as_deref(), Some(&Envelope { sender: None, sasl_username: None }));
+    assert_eq!(facts.recipient, None);
+}
+
+#[test]
+fn nothing_to_decide_on() {
+    for (lines, error) in [
+        ("protocol_state=RCPT\n", Undecidable::NoClientAddress),
+        ("protocol_state=RCPT\nclient_address=\n", Undecidable::NoClientAddress),
+        ("protocol_state=RCPT\nclient_address=unknown\n", Undecidable::NoClientAddress),
+        ("protocol_state=RCPT\nclient_address=192.0.2.256\n", Undecidable::NoClientAddress),
+        ("protocol_state=RCPT\nclient_address=mail.example\n", Undecidable::NoClientAddress),
+        ("client_address=192.0.2.1\n", Undecidable::UnknownProtocolState),
+        ("protocol_state=rcpt\nclient_address=192.0.2.1\n", Undecidable::UnknownProtocolState),
+        ("protocol_state=LATER\nclient_address=192.0.2.1\n", Undecidable::UnknownProtocolState),
+    ] {
+        let bytes = parsed(lines);
+        assert_eq!(check(bytes.as_bytes()).unwrap().unwrap().question().unwrap_err(), error, "{lines}");
+    }
+}
+
+#[test]
+fn a_login_counts_at_vrfy() {
+    let bytes = parsed("protocol_state=VRFY\nclient_address=192.0.2.1\nsasl_username=u\nrecipient=r@x\n");
+    let facts = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap().facts;
+    assert_eq!(facts.envelope.unwrap().sasl_username.as_deref(), Some("u"));
+}
+
+#[test]
+fn a_reply_is_one_line() {
+    for (action, reply) in [
+        ("DUNNO", "action=DUNNO\n\n"),
+        ("550 5.7.1 no\n\naction=OK", "action=550 5.7.1 no  action=OK\n\n"),
+        ("a\r\0\u{7f}\u{85}b é", "action=a    b é\n\n"),
+    ] {
+        let mut out = Vec::new();
+        push_reply(action, &mut out);
+        assert_eq!(out, reply.as_bytes());
+    }
+}

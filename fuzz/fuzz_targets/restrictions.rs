@@ -1,0 +1,21 @@
+//! Lists of restrictions: whatever an administrator writes compiles, or is complained about inside the file.
+#![no_main]
+
+use judge::{Config, Settings};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    // Files are not ours to open here.
+    if text.contains(['/', '.']) && !text.contains("inline:") {
+        return;
+    }
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), " ");
+    let file = format!("[restrictions]\nrecipient = [\"{escaped}\"]\n");
+    let Ok(config) = toml::from_str::<Config>(&file) else { return };
+    if let Err(mistakes) = Settings::compile(&config) {
+        assert!(!mistakes.is_empty());
+        for mistake in mistakes {
+            assert!(mistake.span.is_none_or(|span| file.get(span).is_some()));
+        }
+    }
+});
