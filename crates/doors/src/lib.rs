@@ -1,1 +1,14 @@
-//! doors
+//! Protocol to facts to judge to reply: the doors through which Postfix and mail clients talk to us.
+//!
+//! All doors share one [`Gate`]: the settings, the DNS, the log of decisions. [`policy`] serves Postfix's policy
+//! protocol, [`record`] writes the log line of a decision.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod gate;
+pub mod policy;
+pub mod record;
+mod report;
+
+pub use gate::{Counters, Gate};
+pub use report::Report;

@@ -1,0 +1,230 @@
+//! The policy door: Postfix asks by its policy protocol, at the stage where `check_policy_service` stands, and
+//! carries out what we answer.
+//!
+//! All that Postfix knows comes with each request, so a request is decided by itself, under the settings of that
+//! moment: at RCPT by the lists of all earlier stages too, if the settings delay them. Put `check_policy_service`
+//! into the list of the stage's own name, best into `smtpd_recipient_restrictions`.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use net::{Limits, Listen, Listener, Peer, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wire::policy::{Question, Request, Splitter, push_reply};
+
+use crate::Gate;
+use crate::record::Word;
+
+mod action;
+mod config;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, FailureAction, Permit, SocketMode};
+
+/// The door's name in the log.
+const NAME: &str = "policy";
+/// Room for one read. Postfix's requests are below 2 KiB, unless a client makes them long.
+const READ_LENGTH: usize = 4096;
+/// How long a connection may be silent when the program stops, so that a request that has left Postfix arrives.
+const LAST_CALL: Duration = Duration::from_millis(50);
+/// How much of a malformed request is logged, in bytes.
+const SAMPLE_LENGTH: usize = 64;
+/// The `policy_context` that makes a request panic, under test only.
+const TEST_PANIC: &str = "test_panic";
+
+/// What the policy door has done since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections.
+    pub connections: net::Counters,
+    /// Requests, whatever became of them.
+    pub requests: AtomicU64,
+    /// Requests that could not be read; the connection is closed after each.
+    pub malformed: AtomicU64,
+    /// Requests with nothing to decide on: no client address, or a state from the future.
+    pub undecidable: AtomicU64,
+    /// Requests that hit a fault of ours.
+    pub panics: AtomicU64,
+}
+
+/// The door.
+pub struct Door {
+    /// Who decides.
+    pub gate: Arc<Gate>,
+    /// How to serve.
+    pub config: Config,
+    /// Whether a request may ask for a panic, to prove that it is caught.
+    pub testing: bool,
+}
+
+impl Door {
+    /// Listens on all endpoints of the configuration.
+    ///
+    /// # Errors
+    /// The first endpoint where that fails, and what to do about it.
+    pub async fn bind(&self) -> Result<Vec<Listener>, net::Error> {
+        let mut listeners = Vec::new();
+        for endpoint in &self.config.listen {
+            let listen = Listen {
+                endpoint: endpoint.clone(),
+                mode: Some(self.config.socket_mode.0),
+                owner: self.config.socket_owner.clone(),
+                group: self.config.socket_group.clone(),
+            };
+            listeners.push(net::bind(&listen).await?);
+        }
+        Ok(listeners)
+    }
+
+    /// Serves until `stop` is cancelled: what has arrived by then is still answered. Returns how many connections
+    /// had to be cut because they took too long to end.
+    pub async fn serve(self: Arc<Self>, listeners: Vec<Listener>, stop: CancellationToken) -> usize {
+        let limits = Limits { connections_max: self.config.connections_max.get(), stop_grace: self.config.stop_grace };
+        let handle = |stream, peer| Connection::new(Arc::clone(&self), stream, peer).serve(stop.clone());
+        net::serve(listeners, limits, &self.gate.counters.policy.connections, stop.clone(), handle).await
+    }
+
+    /// The action that answers a well-formed request.
+    async fn answer(&self, request: &Request<'_>) -> Option<String> {
+        assert!(!(self.testing && request.policy_context == TEST_PANIC), "a test asked for a panic");
+        let counters = &self.gate.counters.policy;
+        let Question { state, facts } = match request.question() {
+            Ok(question) => question,
+            Err(undecidable) => {
+                counters.undecidable.fetch_add(1, Relaxed);
+                let (state, client) = (Word(&request.protocol_state), Word(&request.client_address));
+                tracing::warn!("policy: {undecidable}: protocol_state={state} client_address={client}");
+                return None;
+            }
+        };
+        let decision = self.gate.decide(NAME, &facts, state.stage(), self.config.deadline).await;
+        action::action(&decision, request, state, self.config.permit)
+    }
+
+    /// As [`Self::answer`], but what cannot be answered gets the failure action, a fault of ours included.
+    async fn answer_or_fail(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+        // Nothing that a panic could leave half done outlives the request.
+        let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
+        let action = answered.unwrap_or_else(|panic| {
+            self.gate.counters.policy.panics.fetch_add(1, Relaxed);
+            let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!("policy: a fault of ours, answered with the failure action: {}", message.unwrap_or("?"));
+            None
+        });
+        push_reply(action.as_deref().unwrap_or(self.config.failure_action.as_str()), out);
+    }
+}
+
+/// One connection: requests one after the other, each answered before the next is looked at.
+struct Connection {
+    door: Arc<Door>,
+    stream: Stream,
+    peer: Peer,
+    /// What has arrived and is not answered: never much more than the longest request that [`Splitter`] lets pass.
+    arrived: Vec<u8>,
+    splitter: Splitter,
+    reply: Vec<u8>,
+}
+
+/// Whether a connection goes on.
+enum Then {
+    Read,
+    Close,
+}
+
+impl Connection {
+    fn new(door: Arc<Door>, stream: Stream, peer: Peer) -> Self {
+        Self { door, stream, peer, arrived: Vec::new(), splitter: Splitter::default(), reply: Vec::new() }
+    }
+
+    async fn serve(mut self, stop: CancellationToken) {
+        let mut stopped = pin!(stop.cancelled());
+        loop {
+            let read = tokio::select! {
+                biased;
+                read = self.read(self.door.config.idle_timeout) => read,
+                () = &mut stopped => break,
+            };
+            if !read || matches!(self.answer_arrived().await, Then::Close) {
+                return;
+            }
+        }
+        self.answer_last().await;
+    }
+
+    /// The stop has come. A request that was on its way is still answered, then the connection closes; Postfix
+    /// connects again when it needs us.
+    async fn answer_last(&mut self) {
+        while self.read(LAST_CALL).await {
+            if matches!(self.answer_arrived().await, Then::Close) || self.arrived.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for bytes, at most so long. Whether some came: else the client is gone or idle. May be dropped without
+    /// losing any.
+    async fn read(&mut self, patience: Duration) -> bool {
+        self.arrived.reserve(READ_LENGTH);
+        matches!(timeout(patience, self.stream.read_buf(&mut self.arrived)).await, Ok(Ok(1..)))
+    }
+
+    /// Answers all whole requests that have arrived.
+    async fn answer_arrived(&mut self) -> Then {
+        let mut answered = 0;
+        loop {
+            let rest = self.arrived.get(answered..).unwrap_or_default();
+            let length = match self.splitter.request_length(rest) {
+                Ok(Some(length)) => length,
+                Ok(None) => break,
+                Err(error) => return self.refuse(error, answered).await,
+            };
+            let request = match Request::parse(rest.get(..length).unwrap_or_default()) {
+                Ok(request) => request,
+                Err(error) => return self.refuse(error, answered).await,
+            };
+            self.door.gate.counters.policy.requests.fetch_add(1, Relaxed);
+            self.reply.clear();
+            self.door.answer_or_fail(&request, &mut self.reply).await;
+            if let Then::Close = self.write_reply().await {
+                return Then::Close;
+            }
+            answered += length;
+        }
+        self.arrived.drain(..answered);
+        if self.arrived.is_empty() {
+            // One client with long values must not cost memory for as long as its connection stays.
+            self.arrived.shrink_to(READ_LENGTH);
+        }
+        Then::Read
+    }
+
+    /// Answers a malformed request, once: where the next one would begin is anybody's guess.
+    async fn refuse(&mut self, error: wire::policy::Error, at: usize) -> Then {
+        let counters = &self.door.gate.counters.policy;
+        counters.requests.fetch_add(1, Relaxed);
+        counters.malformed.fetch_add(1, Relaxed);
+        let sample = self.arrived.get(at..).unwrap_or_default();
+        let sample = sample.get(..SAMPLE_LENGTH).unwrap_or(sample).escape_ascii();
+        tracing::error!("policy: malformed request from {}: {error}: \"{sample}\"", self.peer);
+        self.reply.clear();
+        push_reply(self.door.config.failure_action.as_str(), &mut self.reply);
+        let _ = self.write_reply().await;
+        Then::Close
+    }
+
+    /// One write for each reply, or Postfix would wait for the rest of it. Who does not take it counts as idle.
+    async fn write_reply(&mut self) -> Then {
+        match timeout(self.door.config.idle_timeout, self.stream.write_all(&self.reply)).await {
+            Ok(Ok(())) => Then::Read,
+            Ok(Err(_)) | Err(_) => Then::Close,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The policy door over real sockets: what Postfix sends, what strangers could, and how it ends.
+
+use std::sync::Mutex;
+
+use dns::{Dns, Zone};
+use facts::Endpoint;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::record::{Format, Recorder};
+
+const FAILURE: &str = "action=DEFER_IF_PERMIT 4.3.0 This mail could not be checked, please try again later\n\n";
+
+struct Service {
+    door: Arc<Door>,
+    endpoint: Endpoint,
+    lines: Arc<Mutex<Vec<String>>>,
+    stop: CancellationToken,
+    served: JoinHandle<usize>,
+}
+
+/// Settings with nothing but this recipient list.
+fn settings(recipient: &str) -> Arc<judge::Settings> {
+    let text = format!(
+        "hostname = \"mx.example.com\"\n[restrictions]\nhelo_required = false\nclient = []\nhelo = []\nsender = []\n\
+         recipient = {recipient}"
+    );
+    let config: judge::Config = toml::from_str(&text).unwrap();
+    let Ok(settings) = judge::Settings::compile(&config) else { panic!("{text}") };
+    Arc::new(settings)
+}
+
+async fn service(recipient: &str, config: Config) -> Service {
+    service_with(recipient, config, false).await
+}
+
+async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Service {
+    if config.listen == Config::default().listen {
+        config.listen = vec!["inet:127.0.0.1:0".parse().unwrap()];
+    }
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let recorder = Recorder { format: Format::Human, lines: Arc::new(move |line| sink.lock().unwrap().push(line)) };
+    let gate = Arc::new(Gate::new(settings(recipient), Dns::zone(Zone::parse("", "none").unwrap()), recorder));
+    let door = Arc::new(Door { gate, config, testing });
+    let listeners = door.bind().await.unwrap();
+    let endpoint = listeners.first().unwrap().endpoints().remove(0);
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(Arc::clone(&door).serve(listeners, stop.clone()));
+    Service { door, endpoint, lines, stop, served }
+}
+
+impl Service {
+    async fn connect(&self) -> Client {
+        Client(match &self.endpoint {
+            Endpoint::Inet { host, port } => Stream::Tcp(TcpStream::connect((host.as_str(), *port)).await.unwrap()),
+            Endpoint::Unix(path) => Stream::Unix(UnixStream::connect(path).await.unwrap()),
+        })
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.door.gate.counters.policy
+    }
+}
+
+struct Client(Stream);
+
+impl Client {
+    async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    /// One reply, or what came before the connection closed.
+    async fn reply(&mut self) -> String {
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"\n\n") {
+            match self.0.read_u8().await {
+                Ok(byte) => reply.push(byte),
+                Err(_) => break,
+            }
+        }
+        String::from_utf8(reply).unwrap()
+    }
+
+    async fn ask(&mut self, bytes: &[u8]) -> String {
+        self.send(bytes).await;
+        self.reply().await
+    }
+}
+
+fn request(more: &str) -> Vec<u8> {
+    format!(
+        "request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=192.0.2.9\nclient_name=unknown\n\
+         helo_name=h.example\nsender=s@b.example\nrecipient=r@example.com\n{more}\n"
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn many_requests_on_a_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let unix = Config { listen: vec![Endpoint::Unix(directory.path().join("policy"))], ..Config::default() };
+    for config in [Config::default(), unix] {
+        let service = service("[]", config).await;
+        let mut client = service.connect().await;
+        for _ in 0..3 {
+            assert_eq!(client.ask(&request("")).await, "action=DUNNO\n\n");
+        }
+        assert_eq!(service.counters().requests.load(Relaxed), 3);
+        assert_eq!(service.door.gate.counters.permit.load(Relaxed), 3);
+        assert_eq!(service.lines.lock().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let service = service_with("[]", Config::default(), true).await;
+    let mut client = service.connect().await;
+    client.send(&[request(""), request("policy_context=test_panic\n"), request("")].concat()).await;
+    for expected in ["action=DUNNO\n\n", FAILURE, "action=DUNNO\n\n"] {
+        assert_eq!(client.reply().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_carries_its_id() {
+    let service = service("[\"reject\"]", Config::default()).await;
+    let mut client = service.connect().await;
+    let reply = client.ask(&request("")).await;
+    let id = reply.trim_end().rsplit_once("; id=").unwrap().1.to_owned();
+    assert_eq!(reply, format!("action=554 5.7.1 Access denied; id={id}\n\n"));
+    let line = service.lines.lock().unwrap().remove(0);
+    assert!(line.starts_with(&format!("decision id={id} door=policy stage=rcpt verdict=reject ")), "{line}");
+}
+
+#[tokio::test]
+async fn new_settings_reach_open_connections() {
+    let service = service("[\"reject\"]", Config::default()).await;
+    let mut client = service.connect().await;
+    assert!(client.ask(&request("")).await.starts_with("action=554 "));
+    service.door.gate.settings.store(settings("[]"));
+    assert_eq!(client.ask(&request("")).await, "action=DUNNO\n\n");
+}
+
+#[tokio::test]
+async fn garbage_is_answered_once_and_the_connection_closed() {
+    let service = service("[]", Config::default()).await;
+    let long = [b"request=smtpd_access_policy\nhelo_name=".to_vec(), vec![b'x'; 9000]].concat();
+    let cases: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\n",
+        b"request=smtpd_access_policy\nhelo_name=\0\n\n",
+        b"\x16\x03\x01\x02\x00\n\n",
+        &long,
+    ];
+    for garbage in cases {
+        let mut client = service.connect().await;
+        assert_eq!(client.ask(&[garbage, &request("")].concat()).await, FAILURE);
+        assert_eq!(client.reply().await, "");
+    }
+    assert_eq!(service.counters().malformed.load(Relaxed), 5);
+    assert_eq!(service.door.gate.counters.permit.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn without_a_client_address_nothing_is_permitted() {
+    let config = Config { permit: Permit::Ok, ..Config::default() };
+    let service = service("[\"permit\"]", config).await;
+    let mut client = service.connect().await;
+    let unknown = b"request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=unknown\n\n";
+    assert_eq!(client.ask(unknown).await, FAILURE);
+    assert_eq!(service.counters().undecidable.load(Relaxed), 1);
+    assert_eq!(client.ask(&request("")).await, "action=OK\n\n");
+}
+
+#[tokio::test]
+async fn a_panic_is_caught_and_counted() {
+    let service = service_with("[]", Config::default(), true).await;
+    let mut client = service.connect().await;
+    assert_eq!(client.ask(&request("policy_context=test_panic\n")).await, FAILURE);
+    assert_eq!(service.counters().panics.load(Relaxed), 1);
+    assert_eq!(client.ask(&request("")).await, "action=DUNNO\n\n");
+}
+
+#[tokio::test]
+async fn only_a_test_may_ask_for_a_panic() {
+    let service = service("[]", Config::default()).await;
+    let mut client = service.connect().await;
+    assert_eq!(client.ask(&request("policy_context=test_panic\n")).await, "action=DUNNO\n\n");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_silently() {
+    let service = service("[]", Config::default()).await;
+    let mut client = service.connect().await;
+    assert_eq!(client.ask(&request("")).await, "action=DUNNO\n\n");
+    tokio::time::pause();
+    let before = tokio::time::Instant::now();
+    assert_eq!(client.reply().await, "");
+    assert!(before.elapsed() >= service.door.config.idle_timeout);
+}
+
+#[tokio::test]
+async fn a_stop_answers_what_has_arrived() {
+    let service = service("[]", Config::default()).await;
+    let (mut asking, mut silent, mut halfway) =
+        (service.connect().await, service.connect().await, service.connect().await);
+    for client in [&mut asking, &mut silent, &mut halfway] {
+        assert_eq!(client.ask(&request("")).await, "action=DUNNO\n\n");
+    }
+    asking.send(&request("")).await;
+    halfway.send(b"request=smtpd_access_policy\n").await;
+    service.stop.cancel();
+    assert_eq!(asking.reply().await, "action=DUNNO\n\n");
+    for client in [&mut asking, &mut silent, &mut halfway] {
+        assert_eq!(client.reply().await, "");
+    }
+    assert_eq!(service.served.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_socket_gets_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy");
+    let config =
+        Config { listen: vec![Endpoint::Unix(path.clone())], socket_mode: SocketMode(0o600), ..Config::default() };
+    let _service = service("[]", config).await;
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
