@@ -3,6 +3,7 @@
 use facts::Stage;
 
 use crate::config::Config;
+use crate::restriction::Kind;
 use crate::settings::{List, Mistake};
 
 /// What makes an open relay of a configuration that means to control relaying itself.
@@ -27,6 +28,17 @@ pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
         });
     }
     mistakes
+}
+
+/// What would turn everybody away, ourselves included.
+pub(crate) fn warning(config: &Config, lists: &[List]) -> Option<Mistake> {
+    let has_domains = !config.domains.is_empty() || !config.relay_domains.is_empty();
+    let mut restrictions = lists.iter().flat_map(|list| &list.restrictions);
+    let by_domain = restrictions
+        .find(|restriction| matches!(restriction.kind, Kind::RejectUnauthDestination | Kind::DeferUnauthDestination))?;
+    let message =
+        format!("{} refuses every recipient as long as domains and relay_domains are empty", by_domain.entry.name);
+    (!has_domains).then_some(Mistake { span: None, message })
 }
 
 /// Whether one of the lists at RCPT turns away what is not for us before anything lets it pass.

@@ -36,7 +36,7 @@ pub(crate) fn server_error() -> Reply {
 
 /// The enhanced code that fits what is refused: one for recipients says something else of a sender, and nothing of
 /// a client (RFC 3463 §3.2).
-pub(crate) fn enhanced_for<'a>(enhanced: &'a str, subject: Option<Subject>) -> &'a str {
+pub(crate) fn enhanced_for(enhanced: &str, subject: Option<Subject>) -> &str {
     let Some(detail) = enhanced.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else { return enhanced };
     match subject {
         Some(Subject::Sender) => match detail {

@@ -50,8 +50,9 @@ impl Settings {
     pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
         let mut parser = Parser::new(&config.lists);
         let lists = lists(config, &mut parser);
-        let (mut mistakes, warnings) = (parser.mistakes, parser.warnings);
+        let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
         mistakes.extend(crate::relay::mistakes(config, &lists));
+        warnings.extend(crate::relay::warning(config, &lists));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -80,6 +81,11 @@ impl Settings {
         crate::relay::controls(&self.lists)
     }
 
+    /// Whether we know which domains are ours; where we do not, relay control is somebody else's.
+    pub(crate) fn knows_domains(&self) -> bool {
+        !self.domains.is_empty() || !self.relay_domains.is_empty()
+    }
+
     /// Whose a domain is. A relayed domain takes its subdomains with it, as in Postfix.
     pub(crate) fn class_of(&self, domain: &str) -> Class {
         if self.domains.contains(domain) {
@@ -101,21 +107,19 @@ fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
         rcpt.reverse();
     }
     let [first, second] = rcpt;
-    let all: [(Stage, Option<Subject>, &[Spanned<String>]); 7] = [
-        (Stage::Connect, Some(Subject::Client), &lists.client),
-        (Stage::Helo, Some(Subject::Helo), &lists.helo),
-        (Stage::Mail, Some(Subject::Sender), &lists.sender),
-        (Stage::Rcpt, Some(Subject::Recipient), first),
-        (Stage::Rcpt, Some(Subject::Recipient), second),
-        (Stage::Data, None, &lists.data),
-        (Stage::EndOfData, None, &lists.end_of_data),
-    ];
-    all.into_iter()
-        .map(|(stage, subject, texts)| List {
-            stage,
-            restrictions: parser.list(texts, subject).into_iter().map(Arc::new).collect(),
-        })
-        .collect()
+    let mut list = |stage, subject, texts: &[Spanned<String>]| List {
+        stage,
+        restrictions: parser.list(texts, subject).into_iter().map(Arc::new).collect(),
+    };
+    vec![
+        list(Stage::Connect, Some(Subject::Client), &lists.client),
+        list(Stage::Helo, Some(Subject::Helo), &lists.helo),
+        list(Stage::Mail, Some(Subject::Sender), &lists.sender),
+        list(Stage::Rcpt, Some(Subject::Recipient), first),
+        list(Stage::Rcpt, Some(Subject::Recipient), second),
+        list(Stage::Data, None, &lists.data),
+        list(Stage::EndOfData, None, &lists.end_of_data),
+    ]
 }
 
 impl List {

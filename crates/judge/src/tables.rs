@@ -61,25 +61,26 @@ impl Table {
         let (kind, rest) = name
             .split_once(':')
             .ok_or_else(|| format!("\"{name}\" is no table: write type:name, like hash:/etc/postfix/access"))?;
-        let source = if rest.starts_with('/') || rest.starts_with('.') {
-            format!("{rest}, line ")
-        } else {
-            format!("{name}, row ")
-        };
-        let (rows, complaints) = match kind {
-            _ if TEXT_TYPES.contains(&kind) => {
-                let parsed = keyed::parse(&read(name, rest)?);
-                (Rows::Keyed(parsed.rows), parsed.complaints)
-            }
-            "cidr" => {
-                let parsed = cidr::parse(&read(name, rest)?);
-                (Rows::Networks(parsed.rows), parsed.complaints)
-            }
-            "inline" => (Rows::Keyed(keyed::inline(rest).map_err(|error| format!("{name}: {error}"))?), Vec::new()),
-            _ => return Err(unknown_type(name, kind)),
-        };
-        let warnings = complaints.into_iter().take(WARNINGS_MAX).map(|(line, text)| format!("{source}{line}: {text}"));
-        Ok(Self { name: name.into(), warnings: warnings.collect(), rows })
+        if kind == "inline" {
+            let rows = keyed::inline(rest).map_err(|error| format!("{name}: {error}"))?;
+            return Ok(Self { name: name.into(), rows: Rows::Keyed(rows), warnings: Vec::new() });
+        }
+        let parse = parser(kind).ok_or_else(|| unknown_type(name, kind))?;
+        Ok(parse(name, &read(name, rest)?))
+    }
+
+    /// The table `name` out of a text source of the form that postmap(1) reads.
+    #[must_use]
+    pub fn of_keys(name: &str, source: &[u8]) -> Self {
+        let Parsed { rows, complaints } = keyed::parse(source);
+        Self { name: name.into(), rows: Rows::Keyed(rows), warnings: warnings(name, complaints) }
+    }
+
+    /// The table `name` out of the lines of a cidr_table(5).
+    #[must_use]
+    pub fn of_networks(name: &str, source: &[u8]) -> Self {
+        let Parsed { rows, complaints } = cidr::parse(source);
+        Self { name: name.into(), rows: Rows::Networks(rows), warnings: warnings(name, complaints) }
     }
 
     /// What is wrong with single rows, and with actions that an access table cannot have.
@@ -114,6 +115,18 @@ impl Table {
             Rows::Networks(_) => None,
         }
     }
+}
+
+/// How tables of type `kind` are read.
+fn parser(kind: &str) -> Option<fn(&str, &[u8]) -> Table> {
+    match kind {
+        "cidr" => Some(Table::of_networks),
+        _ => TEXT_TYPES.contains(&kind).then_some(Table::of_keys),
+    }
+}
+
+fn warnings(name: &str, complaints: Vec<(usize, String)>) -> Vec<String> {
+    complaints.into_iter().take(WARNINGS_MAX).map(|(line, text)| format!("{name}, line {line}: {text}")).collect()
 }
 
 fn read(name: &str, path: &str) -> Result<Vec<u8>, String> {

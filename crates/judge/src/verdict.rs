@@ -175,3 +175,117 @@ impl Scales {
         Settled { deferral, ..permitted }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Weighs a line of words, list by list: `p` permit, `d` dunno, `r` 554, `t` 450, `P` DEFER_IF_PERMIT,
+    /// `R` DEFER_IF_REJECT, `h` hold, `x` discard, `w` before a word warn_if_reject, `/` the next list, `|` the next
+    /// stage. Returns verdict, code and deferral.
+    fn weigh(words: &str) -> String {
+        let mut scales = Scales::new();
+        'walk: for stage in words.split('|') {
+            scales.begin();
+            for list in stage.split('/') {
+                let mut warn = false;
+                for word in list.chars() {
+                    if word == 'w' {
+                        warn = true;
+                        continue;
+                    }
+                    let (_, next) =
+                        scales.weigh(&ruling(word), Stage::Rcpt, &word.to_string().into(), std::mem::take(&mut warn));
+                    match next {
+                        Next::Restriction => {}
+                        Next::List => break,
+                        Next::End => break 'walk,
+                    }
+                }
+            }
+        }
+        let settled = scales.settle(Stage::Rcpt);
+        let code = settled.reply.map_or(String::new(), |reply| format!(" {}", reply.code));
+        let deferral = match settled.deferral {
+            Deferral::None => "",
+            Deferral::IfPermit => " if_permit",
+            Deferral::IfReject(_) => " if_reject",
+        };
+        format!("{}{code}{deferral}", settled.verdict)
+    }
+
+    fn ruling(word: char) -> Ruling {
+        let reason = Reason::Configured;
+        let reply = |code| Reply::new(code, "5.7.1", "x");
+        let unknown = |class| Ruling::unknown(class, reply(450));
+        match word {
+            'p' => Ruling::permit(reason),
+            'r' => Ruling::refuse(reply(554), reason),
+            't' => Ruling::refuse(reply(451), reason),
+            'P' => Says::DeferIfPermit(reply(450), reason).into(),
+            'R' => Says::DeferIfReject(reply(452), reason).into(),
+            'h' => Says::Hold.into(),
+            'x' => Says::Discard.into(),
+            '1' => unknown(UnknownClass::ClientName),
+            '2' => unknown(UnknownClass::Domain),
+            '3' => unknown(UnknownClass::BlockList),
+            '4' => unknown(UnknownClass::WelcomeList),
+            '5' => unknown(UnknownClass::Table),
+            _ => Ruling::dunno(),
+        }
+    }
+
+    #[test]
+    fn what_outweighs_what() {
+        for (words, expected) in [
+            ("", "permit"),
+            ("ddd", "permit"),
+            ("pr", "permit"),
+            ("p/r", "reject 554"),
+            ("t/r", "defer 451"),
+            ("wrd", "permit"),
+            ("wrr", "reject 554"),
+            ("wp/r", "reject 554"),
+            // DEFER_IF_PERMIT: a later rejection wins, a permit does not.
+            ("P", "defer 450 if_permit"),
+            ("Pp", "defer 450 if_permit"),
+            ("P|p/p", "defer 450 if_permit"),
+            ("P|r", "reject 554"),
+            ("P|t", "defer 451"),
+            ("wP", "permit"),
+            // DEFER_IF_REJECT: turns a later rejection for good; ends with its stage.
+            ("R", "permit if_reject"),
+            ("Rr", "defer 452"),
+            ("R/r", "defer 452"),
+            ("R|r", "reject 554"),
+            ("R|d", "permit"),
+            ("Rt", "defer 451"),
+            ("Rwr", "permit if_reject"),
+            // Both: whatever comes, it is a deferral; the list ends there.
+            ("RPr", "defer 450"),
+            ("PRr", "defer 450"),
+            ("PR/r", "defer 452"),
+            // HOLD waits for the end, DISCARD does not.
+            ("h", "hold"),
+            ("hr", "reject 554"),
+            ("hP", "defer 450 if_permit"),
+            ("xr", "discard"),
+            ("x/r", "discard"),
+            ("Px", "defer 450 if_permit"),
+            ("hx", "discard"),
+            // No answer.
+            ("1", "defer 450"),
+            ("w1", "permit"),
+            ("2", "defer 450 if_permit"),
+            ("2r", "reject 554"),
+            ("3", "permit"),
+            ("4", "permit if_reject"),
+            ("4r", "defer 450"),
+            ("5", "defer 450"),
+            // A fault of the configuration is never only a warning.
+            ("w5", "defer 450"),
+        ] {
+            assert_eq!(weigh(words), expected, "{words}");
+        }
+    }
+}

@@ -47,9 +47,10 @@ async fn ask(case: &Case, kind: &Kind) -> Ruling {
     }
 }
 
-/// A welcome list opens the door to our own addresses only.
+/// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
 fn is_authorized(case: &Case) -> bool {
-    case.recipient().is_none_or(|recipient| Destination::of(recipient, &case.settings).is_authorized())
+    !case.settings.knows_domains()
+        || case.recipient().is_none_or(|recipient| Destination::of(recipient, &case.settings).is_authorized())
 }
 
 /// Whether there is nothing to ask for.
