@@ -1,0 +1,194 @@
+//! Why a configuration is refused: the line, the place in it, and what was meant.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+use facts::closest;
+use toml::de::{DeTable, DeValue};
+
+/// Parts of the design that come with later versions: their keys are known, and refused with that word.
+const UNBUILT: [&str; 12] =
+    ["greylist", "spf", "dkim", "arc", "dmarc", "store", "jails", "firewall", "dashboard", "reports", "milter", "smtp"];
+
+/// One thing that is wrong in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where in the text of the file, if anywhere.
+    pub span: Option<Range<usize>>,
+    /// What is wrong.
+    pub message: String,
+    /// What was meant, or what to do.
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake that no place in the file shows.
+    #[must_use]
+    pub fn nowhere(message: impl Into<String>) -> Self {
+        Self { span: None, message: message.into(), help: None }
+    }
+
+    /// A key that nobody reads, where `known` ones could stand; `defaults` knows the keys of every section.
+    #[must_use]
+    pub fn unknown_key(key: &str, span: Range<usize>, known: &[&str], defaults: &toml::Table) -> Self {
+        let message = format!("unknown key `{key}`");
+        Self { span: Some(span), message, help: Some(help(key, known, defaults)) }
+    }
+
+    /// What serde or the TOML parser says, in our words.
+    #[must_use]
+    pub fn of_toml(error: &toml::de::Error, text: &str, defaults: &toml::Table) -> Self {
+        let said = error.message();
+        let plain = || {
+            let span = error.span().map(|span| element(text, &span, said).unwrap_or(span));
+            Self { span, message: said.to_owned(), help: None }
+        };
+        let Some((what, rest)) = ["field", "variant"].iter().find_map(|what| {
+            let rest = said.strip_prefix("unknown ")?.strip_prefix(what)?.strip_prefix(" `")?;
+            Some((*what, rest))
+        }) else {
+            return plain();
+        };
+        // serde: "unknown field `KEY`, expected one of `A`, `B`". A key may hold anything, so the last part decides.
+        let Some((word, expected)) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no"))
+        else {
+            return plain();
+        };
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        if what == "field" {
+            return Self::unknown_key(word, error.span().unwrap_or_default(), &known, defaults);
+        }
+        let meant = closest(word, known.iter().copied());
+        let help = meant.map_or_else(|| possible(&known), |meant| format!("did you mean `{meant}`?"));
+        Self { span: error.span(), message: format!("unknown value `{word}`"), help: Some(help) }
+    }
+}
+
+impl From<judge::Mistake> for Mistake {
+    fn from(mistake: judge::Mistake) -> Self {
+        // The judge says what was meant at the end of its sentence.
+        let (message, help) = match mistake.message.split_once(": did you mean ") {
+            Some((message, meant)) => (message.to_owned(), Some(format!("did you mean {meant}"))),
+            None => (mistake.message, None),
+        };
+        Self { span: mistake.span, message, help }
+    }
+}
+
+/// Where `span` is that of an array: the element of which `message` speaks.
+fn element(text: &str, span: &Range<usize>, message: &str) -> Option<Range<usize>> {
+    let array = DeValue::parse(text.get(span.clone())?).ok()?;
+    let DeValue::Array(elements) = array.get_ref() else { return None };
+    let spoken_of = |value: &DeValue<'_>| value.as_str().is_some_and(|text| !text.is_empty() && message.contains(text));
+    let inner = elements.iter().find(|element| spoken_of(element.get_ref()))?.span();
+    Some(span.start + inner.start..span.start + inner.end)
+}
+
+fn help(key: &str, known: &[&str], defaults: &toml::Table) -> String {
+    if UNBUILT.contains(&key) {
+        return format!("`{key}` is not built yet in this version: leave it out");
+    }
+    if let Some(meant) = closest(key, known.iter().copied()) {
+        return format!("did you mean `{meant}`?");
+    }
+    match section_of(key, defaults, "") {
+        // What stands after a [section] header belongs to that section: the commonest slip in TOML.
+        Some(section) if section.is_empty() => {
+            format!("`{key}` belongs at the top of the file, before the first [section]")
+        }
+        Some(section) => format!("`{key}` belongs under [{section}]"),
+        None => possible(known),
+    }
+}
+
+/// Where the value at `path` stands in `text`.
+#[must_use]
+pub fn span_of(text: &str, path: &[&str]) -> Option<Range<usize>> {
+    let (key, sections) = path.split_last()?;
+    let top = DeTable::parse(text).ok()?;
+    let section = sections.iter().try_fold(top.get_ref(), |table, name| table.get(*name)?.get_ref().as_table())?;
+    Some(section.get(*key)?.span())
+}
+
+fn possible(known: &[&str]) -> String {
+    if known.is_empty() { "nothing is known here".into() } else { format!("known here: {}", known.join(", ")) }
+}
+
+/// The section in which `key` stands by default, outermost first: empty for the top of the file.
+fn section_of(key: &str, table: &toml::Table, path: &str) -> Option<String> {
+    if table.contains_key(key) {
+        return Some(path.to_owned());
+    }
+    table.iter().find_map(|(name, value)| {
+        let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        section_of(key, value.as_table()?, &inner)
+    })
+}
+
+/// A configuration that is refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The file, or what else it came from.
+    pub name: String,
+    /// Its text; empty where it could not be read.
+    pub text: String,
+    /// What is wrong with it; never empty.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl std::error::Error for Refused {}
+
+/// Without colours.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Level::ERROR, &Renderer::plain()))
+    }
+}
+
+impl Refused {
+    /// With colours, for a terminal.
+    #[must_use]
+    pub fn coloured(&self) -> String {
+        self.render(Level::ERROR, &Renderer::styled())
+    }
+
+    /// Every mistake with its line, as `level`.
+    #[must_use]
+    pub fn render(&self, level: Level<'static>, renderer: &Renderer) -> String {
+        let told = |mistake| renderer.render(&[self.group(mistake, level.clone())]);
+        self.mistakes.iter().map(told).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Where the byte at `offset` stands in the text: its line and its column, both from 1.
+    #[must_use]
+    pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let (before, _) = self.text.split_at(self.text.floor_char_boundary(offset));
+        let line = before.rsplit('\n').next().unwrap_or(before);
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+
+    fn group<'a>(&'a self, mistake: &'a Mistake, level: Level<'static>) -> Group<'a> {
+        let title = level.primary_title(normalize_untrusted_str(&mistake.message));
+        let group = match &mistake.span {
+            Some(span) => {
+                let marked = AnnotationKind::Primary.span(self.within(span));
+                title.element(Snippet::source(&self.text).path(&self.name).annotation(marked))
+            }
+            None => title.element(Origin::path(&self.name)),
+        };
+        match &mistake.help {
+            Some(help) => group.element(Level::HELP.message(normalize_untrusted_str(help))),
+            None => group,
+        }
+    }
+
+    /// `span` cut to the text and to its first line: what is wrong with a table starts at its head.
+    fn within(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.text.floor_char_boundary(span.start);
+        let rest = &self.text[start..];
+        let line = rest.lines().next().map_or(0, str::len);
+        let end = self.text.ceil_char_boundary(span.end.max(start)).min(start + line);
+        start..end
+    }
+}

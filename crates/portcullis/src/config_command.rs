@@ -1,0 +1,98 @@
+//! `portcullis config`: what is wrong with the configuration, and what is in effect.
+
+use std::io::{self, Write};
+
+use annotate_snippets::{Level, Renderer};
+use serde::Serialize;
+
+use crate::chapters;
+use crate::cli::{Answer, ConfigCommand, Global};
+use crate::config::{self, Loaded, Mistake, Refused};
+
+/// Checks or shows the configuration.
+///
+/// # Errors
+/// A configuration that is refused, and output that cannot be written.
+pub fn run(global: &Global, command: &ConfigCommand) -> anyhow::Result<Answer> {
+    let loaded = config::load(global.config.as_deref());
+    match command {
+        ConfigCommand::Check { json } => check(loaded, *json),
+        ConfigCommand::Show { json } => show(&loaded?, *json),
+    }
+}
+
+fn show(loaded: &Loaded, json: bool) -> anyhow::Result<Answer> {
+    let text = if json {
+        serde_json::to_string_pretty(&loaded.config)? + "\n"
+    } else {
+        format!("# {}\n{}", loaded.name(), toml::to_string_pretty(&loaded.config)?)
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Answer::Yes)
+}
+
+fn check(loaded: Result<Loaded, Refused>, json: bool) -> anyhow::Result<Answer> {
+    let checked = loaded.and_then(|loaded| Ok((loaded.compile()?, loaded)));
+    if json {
+        return check_json(&checked.map(|(settings, loaded)| warnings(&settings, &loaded)));
+    }
+    let (settings, loaded) = checked?;
+    let warnings = warnings(&settings, &loaded);
+    if !warnings.mistakes.is_empty() {
+        anstream::eprintln!("{}", warnings.render(Level::WARNING, &Renderer::styled()));
+    }
+    let count = match warnings.mistakes.len() {
+        0 => "no warnings".into(),
+        1 => "1 warning".into(),
+        count => format!("{count} warnings"),
+    };
+    writeln!(io::stdout(), "{}: good, {count}: {}", warnings.name, summary(&settings, &loaded))?;
+    Ok(Answer::Yes)
+}
+
+fn summary(settings: &judge::Settings, loaded: &Loaded) -> String {
+    let lists = chapters::lists(&loaded.config.judge);
+    let restrictions: usize = lists.iter().map(|list| list.restrictions.len()).sum();
+    let relay = if settings.controls_relay() { "by us" } else { "left to Postfix" };
+    let sockets: Vec<String> = loaded.config.doors.policy.listen.iter().map(ToString::to_string).collect();
+    let policy = if sockets.is_empty() { "closed".into() } else { format!("on {}", sockets.join(", ")) };
+    format!("{restrictions} restrictions, relay control {relay}, policy door {policy}")
+}
+
+fn warnings(settings: &judge::Settings, loaded: &Loaded) -> Refused {
+    loaded.refused(settings.warnings().iter().cloned().map(Mistake::from).collect())
+}
+
+/// What `config check --json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    config: &'a str,
+    good: bool,
+    errors: Vec<Remark<'a>>,
+    warnings: Vec<Remark<'a>>,
+}
+
+#[derive(Serialize)]
+struct Remark<'a> {
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'a str,
+    help: Option<&'a str>,
+}
+
+fn check_json(checked: &Result<Refused, Refused>) -> anyhow::Result<Answer> {
+    let (Ok(remarks) | Err(remarks)) = checked;
+    let told = remarks.mistakes.iter().map(|mistake| Remark::new(remarks, mistake)).collect();
+    let (errors, warnings) = if checked.is_ok() { (Vec::new(), told) } else { (told, Vec::new()) };
+    let report = Report { config: &remarks.name, good: checked.is_ok(), errors, warnings };
+    writeln!(io::stdout(), "{}", serde_json::to_string(&report)?)?;
+    Ok(if checked.is_ok() { Answer::Yes } else { Answer::Mistake })
+}
+
+impl<'a> Remark<'a> {
+    fn new(remarks: &Refused, mistake: &'a Mistake) -> Self {
+        let place = mistake.span.as_ref().map(|span| remarks.line_and_column(span.start));
+        let (line, column) = place.unzip();
+        Self { line, column, message: &mistake.message, help: mistake.help.as_deref() }
+    }
+}

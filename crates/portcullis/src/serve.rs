@@ -1,0 +1,238 @@
+//! `portcullis serve`: the doors, from the start to the graceful stop, through any number of reloads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use doors::Gate;
+use doors::policy::{self, Door};
+use facts::Endpoint;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Answer, Global};
+use crate::config::{self, Config, Loaded};
+use crate::log::{self, Lines};
+
+/// How long the last lines of the log may take to be written.
+const LOG_GRACE: Duration = Duration::from_secs(2);
+
+/// Postfix looks for Unix-domain sockets from here, and must where it is chrooted.
+const QUEUE_DIRECTORY: &str = "/var/spool/postfix/";
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A configuration that is refused, and sockets that cannot be opened.
+pub fn run(global: &Global) -> anyhow::Result<Answer> {
+    let loaded = config::load(global.config.as_deref())?;
+    let settings = loaded.compile()?;
+    let lines = log::start(&loaded.config.log)?;
+    // With one worker, whatever keeps it busy would hold up the signals too.
+    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let served = runtime.block_on(serve(global, loaded, settings, &lines));
+    runtime.shutdown_background();
+    lines.flush(LOG_GRACE);
+    served.map(|()| Answer::Yes)
+}
+
+async fn serve(global: &Global, loaded: Loaded, settings: judge::Settings, lines: &Lines) -> anyhow::Result<()> {
+    // From here on a signal waits for us rather than ending us.
+    let mut signals = Signals::new()?;
+    let mut server = Server::start(global, loaded, settings, lines).await?;
+    loop {
+        match signals.next().await {
+            Told::Stop => break,
+            Told::Reload => server.reload().await,
+        }
+    }
+    tracing::info!("stopping: a second signal cuts it short");
+    tokio::select! {
+        () = server.stop() => {}
+        () = signals.stop() => tracing::warn!("stopped at once: connections were cut"),
+    }
+    Ok(())
+}
+
+/// What a signal asks for.
+enum Told {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Told::Stop) {}
+    }
+}
+
+/// The doors that are open, and what they were opened by.
+struct Server<'a> {
+    global: &'a Global,
+    loaded: Loaded,
+    gate: Arc<Gate>,
+    open: Vec<Open>,
+}
+
+/// A policy door at one endpoint, so that a reload can close it without touching the others.
+struct Open {
+    endpoint: Endpoint,
+    stop: CancellationToken,
+    /// How many connections had to be cut at its end.
+    served: JoinHandle<usize>,
+}
+
+impl<'a> Server<'a> {
+    async fn start(
+        global: &'a Global,
+        loaded: Loaded,
+        settings: judge::Settings,
+        lines: &Lines,
+    ) -> anyhow::Result<Self> {
+        let dns = global.dns(&loaded.config.dns)?;
+        let recorder = lines.recorder(loaded.config.log.format);
+        let gate = Arc::new(Gate::new(Arc::new(settings), dns, recorder));
+        tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
+        let mut server = Self { global, loaded, gate, open: Vec::new() };
+        let policy = server.loaded.config.doors.policy.clone();
+        anyhow::ensure!(!policy.listen.is_empty(), "no door is open: name a socket in doors.policy.listen");
+        server.open = server.bind(&policy, &policy.listen).await?;
+        server.show_wiring();
+        Ok(server)
+    }
+
+    /// Opens the policy door at each of `endpoints`, or at none where one cannot be opened.
+    async fn bind(&self, config: &policy::Config, endpoints: &[Endpoint]) -> Result<Vec<Open>, net::Error> {
+        let mut bound = Vec::new();
+        for endpoint in endpoints {
+            let config = policy::Config { listen: vec![endpoint.clone()], ..config.clone() };
+            let door = Arc::new(Door { gate: Arc::clone(&self.gate), config, testing: false });
+            let listeners = door.bind().await?;
+            bound.push((endpoint, door, listeners));
+        }
+        let open = bound.into_iter().map(|(endpoint, door, listeners)| {
+            for endpoint in listeners.iter().flat_map(net::Listener::endpoints) {
+                tracing::info!("listening on {endpoint} (policy)");
+            }
+            let stop = CancellationToken::new();
+            let served = tokio::spawn(door.serve(listeners, stop.clone()));
+            Open { endpoint: endpoint.clone(), stop, served }
+        });
+        Ok(open.collect())
+    }
+
+    /// Says how Postfix finds us, where nobody has configured that yet or somebody watches.
+    fn show_wiring(&self) {
+        use std::io::IsTerminal;
+        let Some(open) = self.open.first() else { return };
+        if self.loaded.path.is_some() && !std::io::stderr().is_terminal() {
+            return;
+        }
+        let service = match &open.endpoint {
+            Endpoint::Unix(path) => match path.strip_prefix(QUEUE_DIRECTORY) {
+                Ok(path) => format!("unix:{}", path.display()),
+                Err(_) => open.endpoint.to_string(),
+            },
+            Endpoint::Inet { .. } => open.endpoint.to_string(),
+        };
+        tracing::info!(
+            "to let Postfix ask: postconf -e 'smtpd_recipient_restrictions = permit_mynetworks, \
+             permit_sasl_authenticated, reject_unauth_destination, check_policy_service {service}'"
+        );
+        tracing::info!("and then: postfix reload");
+    }
+
+    /// Takes on the configuration as it stands now, or stays as it is where that cannot be.
+    async fn reload(&mut self) {
+        match self.take_on().await {
+            Ok(()) => tracing::info!("reloaded {}", self.loaded.name()),
+            Err(error) => tracing::error!("the reload is refused, and the old configuration stays:\n{error}"),
+        }
+    }
+
+    async fn take_on(&mut self) -> anyhow::Result<()> {
+        // A file that is gone must not turn into the built-in defaults.
+        let path = self.loaded.path.clone().or_else(|| self.global.config.clone());
+        let read = move || {
+            let loaded = config::load(path.as_deref())?;
+            Ok::<_, config::Refused>((loaded.compile()?, loaded))
+        };
+        let (settings, loaded) = tokio::task::spawn_blocking(read).await??;
+        let new = &loaded.config;
+        let is_open = |endpoint: &&Endpoint| self.open.iter().any(|open| open.endpoint == **endpoint);
+        let added: Vec<Endpoint> = new.doors.policy.listen.iter().filter(|e| !is_open(e)).cloned().collect();
+        let added = self.bind(&new.doors.policy, &added).await?;
+        // Nothing can fail from here on.
+        self.gate.settings.store(Arc::new(settings));
+        self.open.retain(|open| {
+            let stays = new.doors.policy.listen.contains(&open.endpoint);
+            if !stays {
+                tracing::info!("no longer listening on {} (policy)", open.endpoint);
+                open.stop.cancel();
+            }
+            stays
+        });
+        self.open.extend(added);
+        for section in needing_restart(&self.loaded.config, &loaded.config) {
+            tracing::warn!("what changed in [{section}] is taken on by a restart only");
+        }
+        self.loaded = loaded;
+        Ok(())
+    }
+
+    /// Closes all doors, gives their connections the time that the configuration grants, and says what was done.
+    async fn stop(self) {
+        for open in &self.open {
+            open.stop.cancel();
+        }
+        let mut cut = 0;
+        for open in self.open {
+            cut += open.served.await.unwrap_or(0);
+        }
+        let (decided, asked) = (&self.gate.counters, self.gate.dns.counters());
+        tracing::info!(
+            requests = decided.policy.requests.load(Relaxed),
+            permit = decided.permit.load(Relaxed),
+            defer = decided.defer.load(Relaxed),
+            reject = decided.reject.load(Relaxed),
+            hold = decided.hold.load(Relaxed),
+            discard = decided.discard.load(Relaxed),
+            dns_queries = asked.queries.load(Relaxed),
+            dns_cache_hits = asked.cache_hits.load(Relaxed),
+            connections_cut = cut,
+            "stopped"
+        );
+    }
+}
+
+/// The sections in which something changed that a reload leaves as it was.
+fn needing_restart<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
+    let policy = |config: &Config| policy::Config { listen: Vec::new(), ..config.doors.policy.clone() };
+    let changed =
+        [("dns", old.dns != new.dns), ("doors.policy", policy(old) != policy(new)), ("log", old.log != new.log)];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section)
+}

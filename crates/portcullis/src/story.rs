@@ -1,0 +1,293 @@
+//! A decision told to a person: who came, what each list found and on what grounds, and how it ended.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use facts::{ClientName, Decision, Deferral, Facts, Finding, Outcome, Reason, Verdict};
+
+use crate::chapters::{Chapter, List, chapters};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const LATER: Style = AnsiColor::Yellow.on_default();
+const QUIET: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// Columns for the restrictions at most; longer ones push what they came to further right.
+const RESTRICTION_WIDTH_MAX: usize = 60;
+
+/// Columns of a hint.
+const HINT_WIDTH: usize = 84;
+
+/// Tells `decision` to `out`; `lists` are the configured ones. What strangers said, the DNS among them, cannot move
+/// the cursor.
+///
+/// # Errors
+/// Those of `out`.
+pub fn tell(out: &mut impl Write, facts: &Facts, decision: &Decision, lists: &[List]) -> io::Result<()> {
+    tell_who(out, facts)?;
+    let chapters = chapters(lists, &decision.findings);
+    let widths = chapters.iter().flat_map(|chapter| &chapter.entries).map(|(restriction, _)| restriction.len());
+    let width = widths.max().unwrap_or(0).min(RESTRICTION_WIDTH_MAX);
+    for chapter in chapters {
+        tell_chapter(out, &chapter, width)?;
+    }
+    tell_end(out, decision)
+}
+
+fn tell_who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
+    let client = &facts.client;
+    writeln!(out, "{STRONG}client{STRONG:#}     {}", client.address)?;
+    let names = [("name", &client.name), ("PTR name", &client.reverse_name)];
+    for (what, name) in names {
+        if let Some(name) = name {
+            writeln!(out, "  {QUIET}{what:<8}{QUIET:#} {}", name_told(name))?;
+        }
+    }
+    if let Some(greeting) = &facts.greeting {
+        writeln!(out, "{STRONG}HELO{STRONG:#}       {}", visible(&greeting.helo_name))?;
+    }
+    if let Some(envelope) = &facts.envelope {
+        let sender = envelope.sender.as_ref().map_or("", |sender| sender.as_str());
+        writeln!(out, "{STRONG}sender{STRONG:#}     <{}>", visible(sender))?;
+        if let Some(user) = &envelope.sasl_username {
+            writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
+        }
+    }
+    if let Some(recipient) = &facts.recipient {
+        writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>", visible(recipient.address.as_str()))?;
+    }
+    tell_not_given(out, facts)
+}
+
+fn tell_not_given(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
+    let given = [
+        ("HELO", facts.greeting.is_some()),
+        ("sender", facts.envelope.is_some()),
+        ("recipient", facts.recipient.is_some()),
+    ];
+    let missing: Vec<&str> = given.into_iter().filter(|(_, given)| !given).map(|(what, _)| what).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{QUIET}not given  {}: decided as if not said yet{QUIET:#}", missing.join(", "))
+}
+
+fn name_told(name: &ClientName) -> Cow<'_, str> {
+    match name {
+        ClientName::Known(name) => visible(name),
+        ClientName::Unknown => "none".into(),
+        ClientName::Unclear => "the DNS could not say".into(),
+    }
+}
+
+fn tell_chapter(out: &mut impl Write, chapter: &Chapter<'_>, width: usize) -> io::Result<()> {
+    if chapter.entries.is_empty() {
+        return Ok(());
+    }
+    if !chapter.was_reached() {
+        return writeln!(out, "\n{QUIET}{}: not asked{QUIET:#}", chapter.name);
+    }
+    writeln!(out, "\n{STRONG}{}{STRONG:#}", chapter.name)?;
+    for (restriction, found) in &chapter.entries {
+        if found.is_empty() {
+            writeln!(out, "{QUIET}    {restriction:<width$}  not asked{QUIET:#}")?;
+        }
+        for finding in found {
+            tell_finding(out, finding, width)?;
+        }
+    }
+    Ok(())
+}
+
+fn tell_finding(out: &mut impl Write, finding: &Finding, width: usize) -> io::Result<()> {
+    let (mark, style, words) = outcome_told(finding.outcome);
+    let restriction = visible(&finding.restriction);
+    write!(out, "  {style}{mark} {restriction:<width$}  {words}{style:#}")?;
+    if finding.micros >= 1000 {
+        write!(out, "{QUIET}  {} ms{QUIET:#}", finding.micros / 1000)?;
+    }
+    writeln!(out)?;
+    for evidence in &finding.evidence {
+        writeln!(out, "{QUIET}        {}{QUIET:#}", visible(&evidence.to_string()))?;
+    }
+    Ok(())
+}
+
+fn outcome_told(outcome: Outcome) -> (char, Style, &'static str) {
+    match outcome {
+        Outcome::Dunno => ('·', Style::new(), "no objection"),
+        Outcome::Permit => ('✓', GOOD, "permits: this list ends here"),
+        Outcome::Reject => ('✗', BAD, "refuses for good"),
+        Outcome::Defer => ('✗', LATER, "refuses for now"),
+        Outcome::DeferIfPermit => ('~', LATER, "refuses for now, unless a later one refuses for good"),
+        Outcome::DeferIfReject => ('~', LATER, "a later refusal shall only be one for now"),
+        Outcome::Hold => ('✗', LATER, "keeps the message aside"),
+        Outcome::Discard => ('✗', BAD, "throws the message away"),
+        Outcome::Warn => ('!', LATER, "would refuse, but warn_if_reject only warns"),
+    }
+}
+
+fn tell_end(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
+    let (mark, style, words) = verdict_told(decision.verdict);
+    write!(out, "\n{style}{mark} {STRONG}{}{STRONG:#}{style} — {words}{style:#}", decision.verdict)?;
+    writeln!(out, "{QUIET}, {}{QUIET:#}", queries_told(decision.dns_queries))?;
+    if let Some(reply) = &decision.reply {
+        told(out, "reply", visible(&reply.to_string()))?;
+    }
+    if let Some(restriction) = &decision.restriction {
+        told(out, "settled by", format_args!("{} ({})", visible(restriction), decision.stage))?;
+    }
+    told(out, "reason", reason_told(decision.reason))?;
+    match &decision.deferral {
+        Deferral::None => {}
+        Deferral::IfPermit => told(out, "note", "a later list of Postfix may still refuse it for good")?,
+        Deferral::IfReject(reply) => {
+            told(out, "note", visible(&format!("should Postfix refuse it later, then only by {reply}")))?
+        }
+    }
+    match hint(decision.reason).filter(|_| decision.verdict != Verdict::Permit) {
+        Some(hint) => told(out, "what to do", wrapped(hint)),
+        None => Ok(()),
+    }
+}
+
+/// `text` on lines that fit beside the margin of [`told`].
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        if width > 0 && width + word.len() >= HINT_WIDTH {
+            lines.push_str("\n              ");
+            width = 0;
+        } else if width > 0 {
+            lines.push(' ');
+        }
+        lines.push_str(word);
+        width += word.len() + 1;
+    }
+    lines
+}
+
+fn told(out: &mut impl Write, what: &str, words: impl Display) -> io::Result<()> {
+    writeln!(out, "  {QUIET}{what:<10}{QUIET:#}  {words}")
+}
+
+fn verdict_told(verdict: Verdict) -> (char, Style, &'static str) {
+    match verdict {
+        Verdict::Permit => ('✓', GOOD, "the mail goes on"),
+        Verdict::Defer => ('✗', LATER, "not now: the client may try again"),
+        Verdict::Reject => ('✗', BAD, "refused for good"),
+        Verdict::Hold => ('✗', LATER, "taken, and kept aside"),
+        Verdict::Discard => ('✗', BAD, "taken, and thrown away"),
+    }
+}
+
+fn queries_told(queries: u32) -> String {
+    if queries == 1 { "1 DNS query".into() } else { format!("{queries} DNS queries") }
+}
+
+fn reason_told(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoObjection => "no restriction objected",
+        Reason::Configured => "the list itself says so",
+        Reason::OwnNetwork => "the client is in mynetworks",
+        Reason::Authenticated => "the client has logged in",
+        Reason::AccessTable => "a row of an access table says so",
+        Reason::WelcomeListed => "a welcome list knows the client",
+        Reason::BlockListed => "a block list knows it",
+        Reason::ReverseNameMissing => "the client's address has no name: there is no PTR record",
+        Reason::ClientNameMissing => "the client's name does not lead back to its address",
+        Reason::HeloMissing => "the client never said HELO",
+        Reason::HeloInvalid => "the HELO name is no host name",
+        Reason::HeloNotFqdn => "the HELO name has no domain",
+        Reason::HeloUnknown => "the DNS does not know the HELO name",
+        Reason::SenderNotFqdn => "the sender's address has no full domain",
+        Reason::SenderDomainUnknown => "the DNS does not know the sender's domain",
+        Reason::SenderDomainNullMx => "the sender's domain says that it takes no mail (null MX)",
+        Reason::RecipientNotFqdn => "the recipient's address has no full domain",
+        Reason::RecipientDomainUnknown => "the DNS does not know the recipient's domain",
+        Reason::RecipientDomainNullMx => "the recipient's domain says that it takes no mail (null MX)",
+        Reason::RelayDenied => "the recipient is not ours, and neither is the client",
+        Reason::DnsFailure => "the DNS could not answer a question on which it hangs",
+        Reason::TableFailure => "a table could not be read",
+        Reason::Deadline => "there was no decision in time",
+        Reason::Fault => "a fault of ours",
+    }
+}
+
+/// What an administrator can do who wants the mail of this session.
+fn hint(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::ReverseNameMissing | Reason::ClientNameMissing => {
+            "the client's operator sets PTR and A records; to let it in anyway, put its address with OK into a \
+             check_client_access table above that restriction"
+        }
+        Reason::HeloMissing => {
+            "give --helo NAME to explain a client that says HELO; to take mail from those that do not, set \
+             helo_required = false"
+        }
+        Reason::HeloInvalid | Reason::HeloNotFqdn | Reason::HeloUnknown => {
+            "the client's operator gives it a full host name that the DNS knows; to let it in anyway, put its HELO \
+             name with OK into a check_helo_access table above that restriction"
+        }
+        Reason::BlockListed => {
+            "look the address up on the list's web page; to let it in anyway, put it with OK into a \
+             check_client_access table above that restriction"
+        }
+        Reason::SenderNotFqdn | Reason::SenderDomainUnknown | Reason::SenderDomainNullMx => {
+            "the sender's domain needs an MX or A record; to take its mail anyway, put it with OK into a \
+             check_sender_access table above that restriction"
+        }
+        Reason::RelayDenied => {
+            "put the recipient's domain into `domains` if it is yours, or the client's network into `mynetworks`"
+        }
+        Reason::AccessTable => "change that row of the table",
+        Reason::DnsFailure => "see which question failed above; the client will try again by itself",
+        Reason::TableFailure => "see the log for what is wrong with the table",
+        Reason::Deadline => "see above which question took so long, and look at your DNS server",
+        Reason::Fault => "see the log, and please tell us",
+        Reason::NoObjection
+        | Reason::Configured
+        | Reason::OwnNetwork
+        | Reason::Authenticated
+        | Reason::WelcomeListed
+        | Reason::RecipientNotFqdn
+        | Reason::RecipientDomainUnknown
+        | Reason::RecipientDomainNullMx => return None,
+    })
+}
+
+/// `text` with whatever could move a cursor or turn the writing spelt out: it may come from a stranger.
+fn visible(text: &str) -> Cow<'_, str> {
+    // Bidirectional controls (Unicode Standard Annex 9) make a name look like another.
+    let hides = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(hides) {
+        return text.into();
+    }
+    text.chars().map(|c| if hides(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_cannot_move_the_cursor() {
+        assert_eq!(visible("mx.example.com"), "mx.example.com");
+        assert_eq!(visible("a\u{1b}[2Jb\r\nc\u{9b}d"), "a\\u{1b}[2Jb\\r\\nc\\u{9b}d");
+        // Nor turn the direction in which it writes.
+        assert_eq!(visible("a\u{202e}b"), "a\\u{202e}b");
+    }
+
+    #[test]
+    fn hints_are_wrapped() {
+        assert_eq!(wrapped("one two"), "one two");
+        let long = wrapped(hint(Reason::BlockListed).unwrap());
+        assert!(long.lines().count() > 1 && long.lines().all(|line| line.trim().len() <= HINT_WIDTH), "{long}");
+    }
+}
