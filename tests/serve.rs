@@ -20,8 +20,12 @@ fn connect(endpoint: &str) -> TcpStream {
     TcpStream::connect(endpoint.trim_start_matches("inet:")).unwrap()
 }
 
-fn ask(mut stream: impl Read + Write) -> String {
-    stream.write_all(REQUEST).unwrap();
+fn ask(stream: impl Read + Write) -> String {
+    ask_for(stream, REQUEST)
+}
+
+fn ask_for(mut stream: impl Read + Write, request: &[u8]) -> String {
+    stream.write_all(request).unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\n\n") {
         let mut byte = [0];
@@ -51,6 +55,19 @@ fn a_broken_reload_is_refused_aloud_and_a_good_one_taken_on() {
     let (status, log) = server.stop();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("requests=3 permit=1 defer=0 reject=2"), "{log}");
+}
+
+#[test]
+fn a_fault_of_ours_costs_one_request() {
+    let server = program::Server::start(REJECTS);
+    let postfix = connect(&server.endpoint());
+    let faulty = String::from_utf8_lossy(REQUEST).replace("helo_name", "policy_context=test_panic\nhelo_name");
+    assert!(ask_for(&postfix, faulty.as_bytes()).starts_with("action=DEFER_IF_PERMIT 4.3.0 "));
+    assert!(ask(&postfix).starts_with("action=554 "), "the connection outlives the fault");
+    server.await_line("a fault of ours, answered with the failure action");
+    let (status, log) = server.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains(" faults=1 "), "{log}");
 }
 
 #[test]

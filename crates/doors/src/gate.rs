@@ -16,8 +16,8 @@ use crate::record::{Entry, Recorder};
 pub struct Gate {
     /// What is decided by. A reload stores new settings; decisions under way end by those they began with.
     pub settings: ArcSwap<judge::Settings>,
-    /// Whom the judge asks.
-    pub dns: Dns,
+    /// Whom the judge asks. A reload that changes how stores another; its cache starts empty.
+    pub dns: ArcSwap<Dns>,
     /// What the doors have done so far.
     pub counters: Counters,
     recorder: Recorder,
@@ -59,14 +59,20 @@ impl Gate {
     /// A gate that decides by `settings` until others are stored.
     #[must_use]
     pub fn new(settings: Arc<judge::Settings>, dns: Dns, recorder: Recorder) -> Self {
-        Self { settings: ArcSwap::new(settings), dns, counters: Counters::default(), recorder, ids: Ids::new() }
+        Self {
+            settings: ArcSwap::new(settings),
+            dns: ArcSwap::from_pointee(dns),
+            counters: Counters::default(),
+            recorder,
+            ids: Ids::new(),
+        }
     }
 
     /// Decides, counts the decision and writes its log line. After `deadline` what the DNS has not answered counts
     /// as a temporary failure. `door`: the door's name, for the log.
     pub async fn decide(&self, door: &str, facts: &Facts, stage: Stage, deadline: Duration) -> Decision {
         let settings = self.settings.load_full();
-        let asker = self.dns.asker().with_deadline(deadline);
+        let asker = self.dns.load().asker().with_deadline(deadline);
         let (now, started) = (SystemTime::now(), Instant::now());
         let decision = judge::decide(&settings, &asker, facts, stage, self.ids.next(now), now).await;
         self.counters.decisions(decision.verdict).fetch_add(1, Relaxed);

@@ -51,6 +51,14 @@ impl<'a> Report<'a> {
             dns_queries: decision.dns_queries,
         }
     }
+
+    /// The object on one line, in printable ASCII.
+    ///
+    /// # Errors
+    /// None that can happen with the types above.
+    pub fn json(&self) -> serde_json::Result<String> {
+        ascii_json(self)
+    }
 }
 
 /// `value` as JSON on one line, in printable ASCII: what a stranger wrote can neither end the line nor turn a

@@ -45,64 +45,67 @@ impl Case {
     }
 }
 
-/// The names of a client, and the answers from which they are known; none where Postfix had looked already.
-pub(crate) struct Names {
-    pub(crate) verified: ClientName,
-    pub(crate) reverse: ClientName,
+/// A name of the client, and the answers from which it is known; none where Postfix had looked already.
+pub(crate) struct Looked {
+    pub(crate) name: ClientName,
     pub(crate) answers: Vec<Arc<DnsAnswer>>,
 }
 
+/// Looking for the client's names costs nothing the second time: the answers are cached.
 impl Case {
-    /// The client's names, where nobody must be asked for them.
-    pub(crate) fn names_known(&self) -> Option<Names> {
-        let client = self.client();
-        let (verified, reverse) = (client.name.clone()?, client.reverse_name.clone()?);
-        Some(Names { verified, reverse, answers: Vec::new() })
+    /// Whether nobody must be asked for the client's names.
+    pub(crate) fn knows_names(&self) -> bool {
+        self.client().name.is_some() && self.client().reverse_name.is_some()
     }
 
-    /// The client's names: its PTR record, and whether that name leads back to the address (Postfix:
-    /// smtpd_peer.c; "forward-confirmed reverse DNS"). Asking again costs nothing: the answers are cached.
-    pub(crate) async fn names(&self) -> Names {
-        if let Some(names) = self.names_known() {
-            return names;
+    /// The verified or the reverse name of the client, where nobody must be asked for it.
+    pub(crate) fn name_known(&self, subject: Subject) -> Option<Looked> {
+        let client = self.client();
+        let name = if subject == Subject::ReverseClient { &client.reverse_name } else { &client.name };
+        name.clone().map(|name| Looked { name, answers: Vec::new() })
+    }
+
+    /// The verified or the reverse name of the client.
+    pub(crate) async fn name(&self, subject: Subject) -> Looked {
+        match self.name_known(subject) {
+            Some(looked) => looked,
+            None if subject == Subject::ReverseClient => self.reverse_name().await,
+            None => self.verified_name().await,
         }
-        let mut answers = Vec::new();
-        let client = self.client();
-        let reverse = match &client.reverse_name {
-            Some(name) => name.clone(),
-            None => self.reverse_name(&mut answers).await,
-        };
-        let verified = match (&client.name, &reverse) {
-            (Some(name), _) => name.clone(),
-            (None, ClientName::Known(name)) => self.leads_back(name, &mut answers).await,
-            (None, none) => none.clone(),
-        };
-        Names { verified, reverse, answers }
     }
 
-    async fn reverse_name(&self, answers: &mut Vec<Arc<DnsAnswer>>) -> ClientName {
+    /// The name that the PTR record gives.
+    async fn reverse_name(&self) -> Looked {
         let answer = self.asker.lookup(&reverse_question(self.client().address), RecordType::Ptr).await;
-        answers.push(Arc::clone(&answer));
         // Only the first name counts, as with gethostbyaddr(3).
-        match answer.records().first() {
+        let name = match answer.records().first() {
             // A name that is none, or only digits, would fool whoever reads the log.
             Some(Record::Ptr(name)) if hostname::is_hostname(name) => ClientName::Known((**name).into()),
             Some(_) => ClientName::Unknown,
             None => unless_temporary(&answer),
-        }
+        };
+        Looked { name, answers: vec![answer] }
     }
 
-    async fn leads_back(&self, name: &Arc<str>, answers: &mut Vec<Arc<DnsAnswer>>) -> ClientName {
+    /// The reverse name, if it leads back to the client's address (Postfix: smtpd_peer.c; "forward-confirmed
+    /// reverse DNS").
+    async fn verified_name(&self) -> Looked {
+        let Looked { name: reverse, mut answers } = match self.name_known(Subject::ReverseClient) {
+            Some(looked) => looked,
+            None => self.reverse_name().await,
+        };
+        let ClientName::Known(name) = reverse else { return Looked { name: reverse, answers } };
         let address = self.client().address;
         let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
-        let answer = self.asker.lookup(name, record_type).await;
-        answers.push(Arc::clone(&answer));
+        let answer = self.asker.lookup(&name, record_type).await;
         let leads_back = answer.records().iter().any(|record| match record {
             Record::A(found) => IpAddr::V4(*found) == address,
             Record::Aaaa(found) => IpAddr::V6(*found) == address,
             _ => false,
         });
-        if leads_back { ClientName::Known(Arc::clone(name)) } else { unless_temporary(&answer) }
+        let name = if leads_back { ClientName::Known(name) } else { unless_temporary(&answer) };
+        answers.push(answer);
+        Looked { name, answers }
     }
 }
 

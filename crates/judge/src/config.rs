@@ -13,12 +13,14 @@ pub struct Config {
     /// This host's name, as in Postfix's `myhostname`: the domain of addresses without one. Empty: the system's.
     pub hostname: String,
     /// Clients that may do what strangers may not (Postfix: `mynetworks`).
-    pub mynetworks: NetworkList,
+    pub mynetworks: Spanned<NetworkList>,
     /// The domains that we accept mail for and that end here (Postfix: `mydestination`, `virtual_alias_domains`,
     /// `virtual_mailbox_domains`).
     pub domains: Vec<String>,
     /// The domains that we accept mail for and pass on, with their subdomains (Postfix: `relay_domains`).
     pub relay_domains: Vec<String>,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
     /// The lists of restrictions.
     pub restrictions: Restrictions,
     /// What is peculiar to one DNS list, by its zone.
@@ -31,13 +33,23 @@ impl Default for Config {
         let network = |(address, length): (&str, u8)| Network::containing(address.parse().ok()?, length);
         Self {
             hostname: String::new(),
-            mynetworks: loopback.into_iter().filter_map(network).collect(),
+            mynetworks: Spanned::new(0..0, loopback.into_iter().filter_map(network).collect()),
             domains: Vec::new(),
             relay_domains: Vec::new(),
+            mode: Mode::default(),
             restrictions: Restrictions::default(),
             lists: BTreeMap::new(),
         }
     }
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// What is decided is what the client is told.
+    #[default]
+    Enforce,
 }
 
 /// The section `[restrictions]`. Each list holds restrictions by Postfix's names, in order.

@@ -21,6 +21,6 @@ pub mod tables;
 mod verdict;
 mod walk;
 
-pub use config::{Config, ListConfig, Restrictions};
+pub use config::{Config, ListConfig, Mode, Restrictions};
 pub use decide::decide;
-pub use settings::{Mistake, Settings};
+pub use settings::{List, Mistake, Settings};

@@ -10,9 +10,9 @@ use crate::settings::{List, Mistake};
 pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let everybody = |bits: u8| bits == 0;
-    if let Some(network) = config.mynetworks.networks().find(|network| everybody(network.prefix_length())) {
+    if let Some(network) = config.mynetworks.get_ref().networks().find(|network| everybody(network.prefix_length())) {
         mistakes.push(Mistake {
-            span: None,
+            span: Some(config.mynetworks.span()),
             message: format!("mynetworks holds {network}: the whole world could relay mail through this host"),
         });
     }

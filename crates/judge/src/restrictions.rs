@@ -12,11 +12,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use facts::{EmailAddress, Reason, Stage};
+use facts::{ClientName, EmailAddress, Reason, Stage};
 
-use crate::case::{Case, Names};
+use crate::case::Case;
 use crate::reply::Named;
-use crate::restriction::{Kind, Nature, Restriction};
+use crate::restriction::{Kind, Nature, Restriction, Subject};
 use crate::ruling::Ruling;
 
 /// A question on its way.
@@ -44,7 +44,7 @@ fn asking(question: impl Future<Output = Ruling> + Send + 'static) -> Begun {
 pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool {
     match restriction.entry.nature {
         Nature::Local => matches!(restriction.kind, Kind::Reject | Kind::Defer) && needs_name(case, stage),
-        Nature::AsksForClientName => case.names_known().is_none(),
+        Nature::AsksForClientName => !case.knows_names(),
         Nature::Asks => true,
     }
 }
@@ -99,7 +99,7 @@ fn bare(case: &Arc<Case>, stage: Stage, code: u16, enhanced: &'static str, why: 
     };
     match stage {
         Stage::Connect => {
-            by_name(case, move |case, names| rule(&case.name_and_address(&names.verified), "Client host"))
+            by_name(case, Subject::Client, move |case, name| rule(&case.name_and_address(name), "Client host"))
         }
         Stage::Helo => rule(case.helo_name().unwrap_or_default(), "Helo command").into(),
         Stage::Mail => rule(case.sender().map_or("", EmailAddress::as_str), "Sender address").into(),
@@ -109,18 +109,18 @@ fn bare(case: &Arc<Case>, stage: Stage, code: u16, enhanced: &'static str, why: 
     }
 }
 
-/// Rules by the client's names: at once where they are known, else after asking for them.
-fn by_name(case: &Arc<Case>, rule: impl Fn(&Case, &Names) -> Ruling + Send + 'static) -> Begun {
-    if let Some(names) = case.names_known() {
-        return rule(case, &names).into();
+/// Rules by the client's verified or reverse name: at once where it is known, else after asking for it.
+fn by_name(case: &Arc<Case>, subject: Subject, rule: impl Fn(&Case, &ClientName) -> Ruling + Send + 'static) -> Begun {
+    if let Some(looked) = case.name_known(subject) {
+        return rule(case, &looked.name).into();
     }
     let case = Arc::clone(case);
     asking(async move {
-        let names = case.names().await;
-        rule(&case, &names).on(names.answers)
+        let looked = case.name(subject).await;
+        rule(&case, &looked.name).on(looked.answers)
     })
 }
 
 fn needs_name(case: &Case, stage: Stage) -> bool {
-    stage == Stage::Connect && case.names_known().is_none()
+    stage == Stage::Connect && !case.knows_names()
 }

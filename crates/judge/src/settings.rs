@@ -21,11 +21,15 @@ pub struct Mistake {
     pub message: String,
 }
 
-/// A list of restrictions, and the stage that it belongs to.
+/// A list of restrictions.
 #[derive(Debug)]
-pub(crate) struct List {
-    pub(crate) stage: Stage,
-    pub(crate) restrictions: Vec<Arc<Restriction>>,
+pub struct List {
+    /// Its key in `[restrictions]`.
+    pub name: &'static str,
+    /// The stage that it belongs to.
+    pub stage: Stage,
+    /// In the order of the administrator.
+    pub restrictions: Vec<Arc<Restriction>>,
 }
 
 /// Everything that the judge goes by.
@@ -59,7 +63,7 @@ impl Settings {
         let lower = |domains: &[String]| domains.iter().map(|domain| domain.to_lowercase()).collect();
         Ok(Self {
             hostname: config.hostname.to_lowercase(),
-            mynetworks: config.mynetworks.clone(),
+            mynetworks: config.mynetworks.get_ref().clone(),
             delay_reject: config.restrictions.delay_reject,
             helo_required: config.restrictions.helo_required,
             lists,
@@ -73,6 +77,12 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> &[Mistake] {
         &self.warnings
+    }
+
+    /// The lists, in the order of evaluation.
+    #[must_use]
+    pub fn lists(&self) -> &[List] {
+        &self.lists
     }
 
     /// Whether recipients of strangers are held to our own domains by these settings.
@@ -102,24 +112,24 @@ fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
     // Behind Postfix an unset list leaves relay control to Postfix.
     let relay_default = if has_domains { config::relay_default() } else { Vec::new() };
     let relay = lists.relay.as_deref().unwrap_or(&relay_default);
-    let mut rcpt = [relay, &lists.recipient];
-    if !lists.relay_before_recipient {
-        rcpt.reverse();
-    }
-    let [first, second] = rcpt;
-    let mut list = |stage, subject, texts: &[Spanned<String>]| List {
+    let mut list = |name, stage, subject, texts: &[Spanned<String>]| List {
+        name,
         stage,
         restrictions: parser.list(texts, subject).into_iter().map(Arc::new).collect(),
     };
-    vec![
-        list(Stage::Connect, Some(Subject::Client), &lists.client),
-        list(Stage::Helo, Some(Subject::Helo), &lists.helo),
-        list(Stage::Mail, Some(Subject::Sender), &lists.sender),
-        list(Stage::Rcpt, Some(Subject::Recipient), first),
-        list(Stage::Rcpt, Some(Subject::Recipient), second),
-        list(Stage::Data, None, &lists.data),
-        list(Stage::EndOfData, None, &lists.end_of_data),
-    ]
+    let mut lists = vec![
+        list("client", Stage::Connect, Some(Subject::Client), &lists.client),
+        list("helo", Stage::Helo, Some(Subject::Helo), &lists.helo),
+        list("sender", Stage::Mail, Some(Subject::Sender), &lists.sender),
+        list("relay", Stage::Rcpt, Some(Subject::Recipient), relay),
+        list("recipient", Stage::Rcpt, Some(Subject::Recipient), &lists.recipient),
+        list("data", Stage::Data, None, &lists.data),
+        list("end_of_data", Stage::EndOfData, None, &lists.end_of_data),
+    ];
+    if !config.restrictions.relay_before_recipient {
+        lists.swap(3, 4);
+    }
+    lists
 }
 
 impl List {

@@ -60,7 +60,6 @@ where
     let mut acceptor = Acceptor::new(listeners);
     let mut connections = JoinSet::new();
     loop {
-        counters.open.store(connections.len() as u64, Relaxed);
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -68,6 +67,7 @@ where
             accepted = acceptor.accept(), if connections.len() < limits.connections_max => match accepted {
                 Ok((stream, peer)) => {
                     counters.accepted.fetch_add(1, Relaxed);
+                    counters.open.fetch_add(1, Relaxed);
                     connections.spawn(handle(stream, peer));
                 }
                 Err(error) => {
@@ -78,9 +78,7 @@ where
         }
     }
     drop(acceptor);
-    let cut = end(connections, limits.stop_grace, counters).await;
-    counters.open.store(0, Relaxed);
-    cut
+    end(connections, limits.stop_grace, counters).await
 }
 
 async fn end(mut connections: JoinSet<()>, grace: Duration, counters: &Counters) -> usize {
@@ -94,10 +92,12 @@ async fn end(mut connections: JoinSet<()>, grace: Duration, counters: &Counters)
     }
     let cut = connections.len();
     connections.shutdown().await;
+    counters.open.fetch_sub(cut as u64, Relaxed);
     cut
 }
 
 fn note(ended: Result<(), JoinError>, counters: &Counters) {
+    counters.open.fetch_sub(1, Relaxed);
     if let Err(error) = ended
         && error.is_panic()
     {

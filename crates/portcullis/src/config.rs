@@ -110,8 +110,18 @@ impl Loaded {
     pub fn compile(&self) -> Result<judge::Settings, Refused> {
         let settings = judge::Settings::compile(&self.config.judge);
         let judged = settings.as_ref().err().into_iter().flatten().cloned().map(Mistake::from);
-        let mistakes: Vec<Mistake> = judged.chain(self.dns_mistake()).collect();
+        let relay = settings.as_ref().ok().and_then(|settings| self.relay_mistake(settings));
+        let mistakes: Vec<Mistake> = judged.chain(self.dns_mistake()).chain(relay).collect();
         settings.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| self.refused(mistakes))
+    }
+
+    /// `OK` ends Postfix's list, and with it a relay control that stands after us there.
+    fn relay_mistake(&self, settings: &judge::Settings) -> Option<Mistake> {
+        let is_open = self.config.doors.policy.permit == doors::policy::Permit::Ok && !settings.controls_relay();
+        let message = "strangers could relay mail through this host: permit = \"OK\" makes Postfix skip its own later \
+                       restrictions, so that our relay or recipient list needs reject_unauth_destination";
+        let span = error::span_of(&self.text, &["doors", "policy", "permit"]);
+        is_open.then(|| Mistake { span, ..Mistake::nowhere(message) })
     }
 
     fn dns_mistake(&self) -> Option<Mistake> {

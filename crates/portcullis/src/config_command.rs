@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use annotate_snippets::{Level, Renderer};
 use serde::Serialize;
 
-use crate::chapters;
 use crate::cli::{Answer, ConfigCommand, Global};
 use crate::config::{self, Loaded, Mistake, Refused};
 
@@ -51,8 +50,7 @@ fn check(loaded: Result<Loaded, Refused>, json: bool) -> anyhow::Result<Answer> 
 }
 
 fn summary(settings: &judge::Settings, loaded: &Loaded) -> String {
-    let lists = chapters::lists(&loaded.config.judge);
-    let restrictions: usize = lists.iter().map(|list| list.restrictions.len()).sum();
+    let restrictions: usize = settings.lists().iter().map(|list| list.restrictions.len()).sum();
     let relay = if settings.controls_relay() { "by us" } else { "left to Postfix" };
     let sockets: Vec<String> = loaded.config.doors.policy.listen.iter().map(ToString::to_string).collect();
     let policy = if sockets.is_empty() { "closed".into() } else { format!("on {}", sockets.join(", ")) };

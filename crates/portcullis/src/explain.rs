@@ -8,8 +8,8 @@ use doors::Report;
 use facts::{
     Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage, Verdict,
 };
+use judge::List;
 
-use crate::chapters::{self, List};
 use crate::cli::{Answer, Explain, Global};
 use crate::{config, story};
 
@@ -20,7 +20,6 @@ use crate::{config, story};
 pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
     let loaded = config::load(global.config.as_deref())?;
     let settings = Arc::new(loaded.compile()?);
-    let lists = chapters::lists(&loaded.config.judge);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let dns = global.dns(&loaded.config.dns)?;
@@ -34,7 +33,7 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
             if number > 0 && !session.json {
                 writeln!(anstream::stdout(), "\n")?;
             }
-            print(session.json, &facts, &decision, &lists)?;
+            print(session.json, &facts, &decision, settings.lists())?;
             if matches!(decision.verdict, Verdict::Reject | Verdict::Defer) {
                 answer = Answer::No;
             }
@@ -81,7 +80,7 @@ fn name(text: &str) -> ClientName {
 fn print(json: bool, facts: &Facts, decision: &Decision, lists: &[List]) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     if json {
-        writeln!(out, "{}", serde_json::to_string(&Report::new(decision))?)?;
+        writeln!(out, "{}", Report::new(decision).json()?)?;
     } else {
         story::tell(&mut out, facts, decision, lists)?;
     }

@@ -29,6 +29,7 @@ pub fn run(global: &Global) -> anyhow::Result<Answer> {
     let loaded = config::load(global.config.as_deref())?;
     let settings = loaded.compile()?;
     let lines = log::start(&loaded.config.log)?;
+    raise_descriptors();
     // With one worker, whatever keeps it busy would hold up the signals too.
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
@@ -36,6 +37,15 @@ pub fn run(global: &Global) -> anyhow::Result<Answer> {
     runtime.shutdown_background();
     lines.flush(LOG_GRACE);
     served.map(|()| Answer::Yes)
+}
+
+/// Each connection and each question to the DNS takes a file descriptor, and many systems grant 1024 unasked.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
 }
 
 async fn serve(global: &Global, loaded: Loaded, settings: judge::Settings, lines: &Lines) -> anyhow::Result<()> {
@@ -96,6 +106,8 @@ struct Server<'a> {
     loaded: Loaded,
     gate: Arc<Gate>,
     open: Vec<Open>,
+    /// Whether requests may ask for a panic: only where the environment says `PORTCULLIS_TESTING=1`.
+    testing: bool,
 }
 
 /// A policy door at one endpoint, so that a reload can close it without touching the others.
@@ -117,7 +129,8 @@ impl<'a> Server<'a> {
         let recorder = lines.recorder(loaded.config.log.format);
         let gate = Arc::new(Gate::new(Arc::new(settings), dns, recorder));
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
-        let mut server = Self { global, loaded, gate, open: Vec::new() };
+        let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
+        let mut server = Self { global, loaded, gate, open: Vec::new(), testing };
         let policy = server.loaded.config.doors.policy.clone();
         anyhow::ensure!(!policy.listen.is_empty(), "no door is open: name a socket in doors.policy.listen");
         server.open = server.bind(&policy, &policy.listen).await?;
@@ -130,7 +143,7 @@ impl<'a> Server<'a> {
         let mut bound = Vec::new();
         for endpoint in endpoints {
             let config = policy::Config { listen: vec![endpoint.clone()], ..config.clone() };
-            let door = Arc::new(Door { gate: Arc::clone(&self.gate), config, testing: false });
+            let door = Arc::new(Door { gate: Arc::clone(&self.gate), config, testing: self.testing });
             let listeners = door.bind().await?;
             bound.push((endpoint, door, listeners));
         }
@@ -185,9 +198,13 @@ impl<'a> Server<'a> {
         let new = &loaded.config;
         let is_open = |endpoint: &&Endpoint| self.open.iter().any(|open| open.endpoint == **endpoint);
         let added: Vec<Endpoint> = new.doors.policy.listen.iter().filter(|e| !is_open(e)).cloned().collect();
+        let dns = (self.loaded.config.dns != new.dns).then(|| self.global.dns(&new.dns)).transpose()?;
         let added = self.bind(&new.doors.policy, &added).await?;
         // Nothing can fail from here on.
         self.gate.settings.store(Arc::new(settings));
+        if let Some(dns) = dns {
+            self.gate.dns.store(Arc::new(dns));
+        }
         self.open.retain(|open| {
             let stays = new.doors.policy.listen.contains(&open.endpoint);
             if !stays {
@@ -213,7 +230,8 @@ impl<'a> Server<'a> {
         for open in self.open {
             cut += open.served.await.unwrap_or(0);
         }
-        let (decided, asked) = (&self.gate.counters, self.gate.dns.counters());
+        let (decided, dns) = (&self.gate.counters, self.gate.dns.load());
+        let asked = dns.counters();
         tracing::info!(
             requests = decided.policy.requests.load(Relaxed),
             permit = decided.permit.load(Relaxed),
@@ -223,6 +241,8 @@ impl<'a> Server<'a> {
             discard = decided.discard.load(Relaxed),
             dns_queries = asked.queries.load(Relaxed),
             dns_cache_hits = asked.cache_hits.load(Relaxed),
+            malformed = decided.policy.malformed.load(Relaxed),
+            faults = decided.policy.panics.load(Relaxed),
             connections_cut = cut,
             "stopped"
         );
@@ -232,7 +252,6 @@ impl<'a> Server<'a> {
 /// The sections in which something changed that a reload leaves as it was.
 fn needing_restart<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
     let policy = |config: &Config| policy::Config { listen: Vec::new(), ..config.doors.policy.clone() };
-    let changed =
-        [("dns", old.dns != new.dns), ("doors.policy", policy(old) != policy(new)), ("log", old.log != new.log)];
+    let changed = [("doors.policy", policy(old) != policy(new)), ("log", old.log != new.log)];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section)
 }

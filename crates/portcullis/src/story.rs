@@ -6,8 +6,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use facts::{ClientName, Decision, Deferral, Facts, Finding, Outcome, Reason, Verdict};
+use judge::List;
 
-use crate::chapters::{Chapter, List, chapters};
+use crate::chapters::{Chapter, chapters};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -92,11 +93,9 @@ fn tell_chapter(out: &mut impl Write, chapter: &Chapter<'_>, width: usize) -> io
     }
     writeln!(out, "\n{STRONG}{}{STRONG:#}", chapter.name)?;
     for (restriction, found) in &chapter.entries {
-        if found.is_empty() {
-            writeln!(out, "{QUIET}    {restriction:<width$}  not asked{QUIET:#}")?;
-        }
-        for finding in found {
-            tell_finding(out, finding, width)?;
+        match found {
+            Some(finding) => tell_finding(out, finding, width)?,
+            None => writeln!(out, "{QUIET}    {restriction:<width$}  not asked{QUIET:#}")?,
         }
     }
     Ok(())

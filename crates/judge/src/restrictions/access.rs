@@ -22,10 +22,10 @@ pub(super) fn check_access(case: &Arc<Case>, subject: Subject, table: &Arc<Table
     match subject {
         Subject::Client | Subject::ReverseClient => {
             let table = Arc::clone(table);
-            by_name(case, move |case, names| {
-                let found = find_domain(&table, &names.verified.as_str().to_lowercase())
+            by_name(case, subject, move |case, name| {
+                let found = find_domain(&table, &name.as_str().to_lowercase())
                     .or_else(|| find_address(&table, case.client().address));
-                rule(case, &table, found, subject, &case.name_and_address(&names.verified))
+                rule(case, &table, found, subject, &case.name_and_address(name))
             })
         }
         Subject::Helo => {

@@ -72,10 +72,9 @@ async fn reject_domain(case: &Case, subject: Subject, list: &DnsList) -> Ruling 
     let mut answers = Vec::new();
     let what = match subject {
         Subject::Client | Subject::ReverseClient => {
-            let names = case.names().await;
-            answers = names.answers;
-            let name = if subject == Subject::Client { names.verified } else { names.reverse };
-            let ClientName::Known(name) = name else { return Ruling::dunno().on(answers) };
+            let looked = case.name(subject).await;
+            answers = looked.answers;
+            let ClientName::Known(name) = looked.name else { return Ruling::dunno().on(answers) };
             name.to_string()
         }
         Subject::Helo => case.helo_name().unwrap_or_default().to_owned(),

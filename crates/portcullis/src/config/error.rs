@@ -8,8 +8,21 @@ use facts::closest;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the design that come with later versions: their keys are known, and refused with that word.
-const UNBUILT: [&str; 12] =
-    ["greylist", "spf", "dkim", "arc", "dmarc", "store", "jails", "firewall", "dashboard", "reports", "milter", "smtp"];
+const UNBUILT: [&str; 13] = [
+    "greylist",
+    "spf",
+    "dkim",
+    "arc",
+    "dmarc",
+    "store",
+    "jails",
+    "firewall",
+    "dashboard",
+    "reports",
+    "milter",
+    "smtp",
+    "shadow",
+];
 
 /// One thing that is wrong in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +72,7 @@ impl Mistake {
         if what == "field" {
             return Self::unknown_key(word, error.span().unwrap_or_default(), &known, defaults);
         }
-        let meant = closest(word, known.iter().copied());
-        let help = meant.map_or_else(|| possible(&known), |meant| format!("did you mean `{meant}`?"));
+        let help = unbuilt(word).or_else(|| meant(word, &known)).unwrap_or_else(|| possible(&known));
         Self { span: error.span(), message: format!("unknown value `{word}`"), help: Some(help) }
     }
 }
@@ -86,11 +98,8 @@ fn element(text: &str, span: &Range<usize>, message: &str) -> Option<Range<usize
 }
 
 fn help(key: &str, known: &[&str], defaults: &toml::Table) -> String {
-    if UNBUILT.contains(&key) {
-        return format!("`{key}` is not built yet in this version: leave it out");
-    }
-    if let Some(meant) = closest(key, known.iter().copied()) {
-        return format!("did you mean `{meant}`?");
+    if let Some(help) = unbuilt(key).or_else(|| meant(key, known)) {
+        return help;
     }
     match section_of(key, defaults, "") {
         // What stands after a [section] header belongs to that section: the commonest slip in TOML.
@@ -100,6 +109,14 @@ fn help(key: &str, known: &[&str], defaults: &toml::Table) -> String {
         Some(section) => format!("`{key}` belongs under [{section}]"),
         None => possible(known),
     }
+}
+
+fn unbuilt(word: &str) -> Option<String> {
+    UNBUILT.contains(&word).then(|| format!("`{word}` is not built yet in this version: leave it out"))
+}
+
+fn meant(word: &str, known: &[&str]) -> Option<String> {
+    closest(word, known.iter().copied()).map(|meant| format!("did you mean `{meant}`?"))
 }
 
 /// Where the value at `path` stands in `text`.
