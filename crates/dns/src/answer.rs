@@ -64,7 +64,8 @@ pub(crate) fn read(message: &Message, name: &Name, record_type: RecordType) -> A
             }
         }
     }
-    DnsFailure::Malformed.into()
+    // Postfix: "Name server loop", which counts as not found.
+    DnsFailure::AliasLoop.into()
 }
 
 fn is_internet(record: &rr::Record) -> bool {
@@ -172,7 +173,7 @@ mod tests {
         longest.push(cname("15.example.", 9, "16.example."));
         longest.retain(|record| record.record_type() == rr::RecordType::CNAME);
         longest.push(a("16.example.", 9, 1));
-        check_failure(&message(code, longest, vec![]), DnsFailure::Malformed, None);
+        check_failure(&message(code, longest, vec![]), DnsFailure::AliasLoop, None);
     }
 
     #[test]
@@ -200,10 +201,10 @@ mod tests {
     #[test]
     fn loops_end() {
         let code = ResponseCode::NoError;
-        check_failure(&message(code, vec![cname("a.example.", 9, "a.example.")], vec![]), DnsFailure::Malformed, None);
+        check_failure(&message(code, vec![cname("a.example.", 9, "a.example.")], vec![]), DnsFailure::AliasLoop, None);
         let circle = vec![cname("a.example.", 9, "b.example."), cname("b.example.", 9, "a.example.")];
-        check_failure(&message(code, circle.clone(), vec![]), DnsFailure::Malformed, None);
-        check_failure(&message(ResponseCode::NXDomain, circle, vec![]), DnsFailure::Malformed, None);
+        check_failure(&message(code, circle.clone(), vec![]), DnsFailure::AliasLoop, None);
+        check_failure(&message(ResponseCode::NXDomain, circle, vec![]), DnsFailure::AliasLoop, None);
     }
 
     #[test]
@@ -234,7 +235,7 @@ mod tests {
             read(&message, &name("a.example."), record_type).result.unwrap().first().unwrap().to_string()
         };
         let odd = Name::from_labels([&b"A\0 b"[..], b"c.d", b"\xffx"]).unwrap();
-        assert_eq!(shown(RData::PTR(PTR(odd)), RecordType::Ptr), "a\\000\\032b.c\\046d.\\255x");
+        assert_eq!(shown(RData::PTR(PTR(odd)), RecordType::Ptr), "A\\000\\032b.c\\046d.\\255x");
         assert_eq!(shown(RData::MX(MX::new(0, Name::root())), RecordType::Mx), "0 .");
         let txt = TXT::from_bytes(vec![b"v=spf1 ", b"-all\xff"]);
         assert_eq!(shown(RData::TXT(txt), RecordType::Txt), "\"v=spf1 -all\u{fffd}\"");

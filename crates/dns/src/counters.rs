@@ -22,9 +22,10 @@ pub struct Counters {
     failures: [AtomicU64; FAILURES.len()],
 }
 
-const FAILURES: [DnsFailure; 8] = [
+const FAILURES: [DnsFailure; 9] = [
     DnsFailure::NxDomain,
     DnsFailure::NoData,
+    DnsFailure::AliasLoop,
     DnsFailure::ServFail,
     DnsFailure::Refused,
     DnsFailure::Timeout,

@@ -14,7 +14,7 @@ pub use pattern::AddressPattern;
 /// A list as a restriction names it: `zen.spamhaus.org` or `list.dnswl.org=127.0.[0..255].[1..3]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsList {
-    /// The list's domain, in lower case.
+    /// The list's domain, as the administrator writes it: replies name it so.
     pub zone: Box<str>,
     /// Which answers count; `None` where the administrator gave no filter.
     pub codes: Option<AddressPattern>,
@@ -31,7 +31,7 @@ impl FromStr for DnsList {
         if !hostname::is_hostname(zone) {
             return Err(format!("\"{zone}\" is not the domain of a DNS list"));
         }
-        Ok(Self { zone: zone.to_ascii_lowercase().into(), codes })
+        Ok(Self { zone: zone.into(), codes })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names as they are asked and as they are shown: lower-case ASCII, nothing odd in it.
+//! Names as they are asked and as they are shown: ASCII, nothing odd in it; lower-case where they are asked.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -48,7 +48,7 @@ fn is_askable(name: &str) -> bool {
 pub(crate) fn printable(name: &str) -> Box<str> {
     let mut text = String::new();
     for octet in name.bytes().take(NAME_LENGTH_MAX) {
-        push_octet(&mut text, octet);
+        push_octet(&mut text, octet.to_ascii_lowercase());
     }
     text.into()
 }
@@ -73,7 +73,7 @@ pub(crate) fn joined<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Box<str>
 
 fn push_octet(text: &mut String, octet: u8) {
     if octet.is_ascii_graphic() && octet != b'\\' {
-        text.push(octet.to_ascii_lowercase().into());
+        text.push(octet.into());
     } else {
         write!(text, "\\{octet:03}").expect("a string takes whatever is written");
     }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn odd_octets_are_shown_escaped() {
-        assert_eq!(&*joined([&b"A b"[..], b"c.d", b"e\\f", b"\0\xff\n"]), "a\\032b.c\\046d.e\\092f.\\000\\255\\010");
+        assert_eq!(&*joined([&b"A b"[..], b"c.d", b"e\\f", b"\0\xff\n"]), "A\\032b.c\\046d.e\\092f.\\000\\255\\010");
         assert_eq!(&*joined([]), "");
         assert_eq!(&*printable("Ä b..c"), "\\195\\132\\032b..c");
     }

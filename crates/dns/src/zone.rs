@@ -69,7 +69,7 @@ impl Zone {
                 None => return Err(DnsFailure::NoData),
             }
         }
-        Err(DnsFailure::Malformed)
+        Err(DnsFailure::AliasLoop)
     }
 
     /// RFC 4592 §3.3.1: the wildcard that answers for a name is the one below the nearest name that exists.
@@ -159,7 +159,7 @@ null.example MX   0 .
             ("alias.example.com", Mx, "no record of this type"),
             ("outside.example.com", A, "192.0.2.4, 192.0.2.5"),
             ("nowhere.example.com", A, "no such name"),
-            ("loop.example.com", A, "malformed answer"),
+            ("loop.example.com", A, "aliases without end"),
             ("x.wild.example.com", A, "192.0.2.2"),
             ("x.y.wild.example.com", A, "192.0.2.2"),
             ("x.wild.example.com", Mx, "no record of this type"),

@@ -76,7 +76,7 @@ impl Gate {
         let (now, started) = (SystemTime::now(), Instant::now());
         let decision = judge::decide(&settings, &asker, facts, stage, self.ids.next(now), now).await;
         self.counters.decisions(decision.verdict).fetch_add(1, Relaxed);
-        self.recorder.record(&Entry { door, facts, decision: &decision, now, elapsed: started.elapsed() });
+        self.recorder.record(&Entry { door, facts, decision: &decision, elapsed: started.elapsed() });
         decision
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use facts::{Decision, EmailAddress, Facts};
 use jiff::Timestamp;
@@ -51,8 +51,6 @@ pub struct Entry<'a> {
     pub facts: &'a Facts,
     /// What was decided.
     pub decision: &'a Decision,
-    /// When.
-    pub now: SystemTime,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -138,10 +136,10 @@ fn json(entry: &Entry<'_>) -> String {
 }
 
 impl<'a> Line<'a> {
-    fn new(&Entry { door, facts, decision, now, elapsed }: &Entry<'a>) -> Self {
+    fn new(&Entry { door, facts, decision, elapsed }: &Entry<'a>) -> Self {
         let envelope = facts.envelope.as_deref();
         Self {
-            time: Timestamp::try_from(now).map_or_else(|_| String::new(), |now| format!("{now:.3}")),
+            time: Timestamp::try_from(decision.time).map_or_else(|_| String::new(), |now| format!("{now:.3}")),
             id: decision.id.to_string(),
             door,
             client: facts.client.address.to_string(),

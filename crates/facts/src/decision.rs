@@ -237,6 +237,8 @@ pub enum Deferral {
 pub struct Decision {
     /// The id that the client sees in the reply.
     pub id: DecisionId,
+    /// When it was taken.
+    pub time: SystemTime,
     /// What becomes of it.
     pub verdict: Verdict,
     /// What the client is told, without the id; `None` where the mail goes on.

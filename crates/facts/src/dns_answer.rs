@@ -36,7 +36,7 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// One record of an answer. Names are lower-case ASCII without the trailing dot; the root is empty.
+/// One record of an answer. Names are ASCII without the trailing dot, as the DNS spells them; the root is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// An IPv4 address.
@@ -70,7 +70,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// Why there are no records. The first two say that there are none; the others that nobody could say.
+/// Why there are no records. The first three say that there are none; the others that nobody could say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DnsFailure {
@@ -78,6 +78,8 @@ pub enum DnsFailure {
     NxDomain,
     /// The name exists without records of this type.
     NoData,
+    /// The name is an alias of an alias without end.
+    AliasLoop,
     /// The server could not find out.
     ServFail,
     /// The server does not want to answer us.
@@ -86,7 +88,7 @@ pub enum DnsFailure {
     Timeout,
     /// No server could be reached.
     Unreachable,
-    /// An answer that cannot be read, or loops.
+    /// An answer that cannot be read.
     Malformed,
     /// A replay was asked a question that the recording does not hold.
     NotRecorded,
@@ -96,7 +98,7 @@ impl DnsFailure {
     /// Whether the question remains open, so that asking again later may help.
     #[must_use]
     pub fn is_temporary(self) -> bool {
-        !matches!(self, Self::NxDomain | Self::NoData)
+        !matches!(self, Self::NxDomain | Self::NoData | Self::AliasLoop)
     }
 }
 
@@ -105,6 +107,7 @@ impl fmt::Display for DnsFailure {
         f.write_str(match self {
             Self::NxDomain => "no such name",
             Self::NoData => "no record of this type",
+            Self::AliasLoop => "aliases without end",
             Self::ServFail => "server failure",
             Self::Refused => "refused",
             Self::Timeout => "timed out",

@@ -120,6 +120,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What of these facts is known at `stage`.
+    #[must_use]
+    pub fn at(&self, stage: Stage) -> Self {
+        Self {
+            client: Arc::clone(&self.client),
+            greeting: self.greeting.clone().filter(|_| stage >= Stage::Helo),
+            envelope: self.envelope.clone().filter(|_| stage >= Stage::Mail),
+            recipient: self.recipient.clone().filter(|_| stage >= Stage::Rcpt),
+        }
+    }
+
     /// The facts at connect.
     #[must_use]
     pub fn new(client: Client) -> Self {

@@ -22,19 +22,19 @@ pub async fn decide(
     facts: &Facts,
     stage: Stage,
     id: DecisionId,
-    _now: SystemTime,
+    now: SystemTime,
 ) -> Decision {
-    let case = Arc::new(Case { settings: Arc::clone(settings), facts: facts.clone(), asker: asker.clone() });
     let (settled, findings) = match without_walking(settings, facts, stage) {
         Some(shortcut) => shortcut,
         None => {
-            let mut walk = Walk::new(&case, settings.lists.iter().filter(|list| speaks(settings, list, stage)));
+            let mut walk = Walk::new(cases(settings, asker, facts, stage));
             walk.ask_early();
             walk.decide(stage).await
         }
     };
     Decision {
         id,
+        time: now,
         verdict: settled.verdict,
         reply: settled.reply,
         deferral: settled.deferral,
@@ -46,45 +46,66 @@ pub async fn decide(
     }
 }
 
-fn speaks(settings: &Settings, list: &List, stage: Stage) -> bool {
-    match stage {
-        Stage::Data | Stage::EndOfData => list.stage == stage,
-        Stage::Rcpt => list.stage <= stage,
-        Stage::Connect | Stage::Helo | Stage::Mail => !settings.delay_reject && list.stage <= stage,
-    }
+/// The lists that speak at `stage`, each with what it may look at: with `delay_reject` everything that is known, else
+/// what was known at its own stage.
+fn cases<'a>(
+    settings: &'a Arc<Settings>,
+    asker: &dns::Asker,
+    facts: &'a Facts,
+    stage: Stage,
+) -> impl Iterator<Item = (&'a List, Arc<Case>)> {
+    let case = |facts| Arc::new(Case { settings: Arc::clone(settings), facts, asker: asker.clone() });
+    let whole = case(facts.clone());
+    settings.lists.iter().filter(move |list| speaks(settings, list, facts, stage)).map(move |list| {
+        let is_early = !settings.delay_reject && list.stage < stage;
+        (list, if is_early { case(facts.at(list.stage)) } else { Arc::clone(&whole) })
+    })
+}
+
+fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool {
+    // A stage that the session has left out, as VRFY does MAIL, has nothing to be judged.
+    let is_known = match list.stage {
+        Stage::Helo => facts.greeting.is_some(),
+        Stage::Mail => facts.envelope.is_some(),
+        _ => true,
+    };
+    is_known
+        && match stage {
+            Stage::Data | Stage::EndOfData => list.stage == stage,
+            // RFC 5321 §4.5.1: "postmaster" without a domain must be taken.
+            Stage::Rcpt if is_postmaster(facts) => !settings.delay_reject && list.stage < stage,
+            Stage::Rcpt => list.stage <= stage,
+            Stage::Connect | Stage::Helo | Stage::Mail => !settings.delay_reject && list.stage <= stage,
+        }
+}
+
+fn is_postmaster(facts: &Facts) -> bool {
+    let address = facts.recipient.as_deref().map(|recipient| recipient.address.as_str());
+    address.is_some_and(|address| address.eq_ignore_ascii_case("postmaster"))
 }
 
 /// What is settled before any list speaks.
 fn without_walking(settings: &Settings, facts: &Facts, stage: Stage) -> Option<(Settled, Vec<Finding>)> {
-    // RFC 5321 §4.5.1: "postmaster" without a domain must be taken.
-    let is_postmaster = |recipient: &facts::Recipient| recipient.address.as_str().eq_ignore_ascii_case("postmaster");
-    if stage == Stage::Rcpt && facts.recipient.as_deref().is_some_and(is_postmaster) {
-        return Some((settled(Verdict::Permit, None, stage, None, Reason::NoObjection), Vec::new()));
-    }
     // Postfix: smtpd_helo_required.
     let lacks_helo = facts.envelope.is_some() && facts.greeting.is_none();
-    if settings.helo_required && lacks_helo && matches!(stage, Stage::Mail | Stage::Rcpt) {
-        let reply = Reply::new(503, "5.5.1", "Error: send HELO/EHLO first");
-        let restriction: Arc<str> = "helo_required".into();
-        let finding = Finding {
-            stage: Stage::Mail,
-            restriction: Arc::clone(&restriction),
-            outcome: Outcome::Reject,
-            evidence: Vec::new(),
-            micros: 0,
-        };
-        let settled = settled(Verdict::Reject, Some(reply), Stage::Mail, Some(restriction), Reason::HeloMissing);
-        return Some((settled, vec![finding]));
+    if !settings.helo_required || !lacks_helo || !matches!(stage, Stage::Mail | Stage::Rcpt) {
+        return None;
     }
-    None
-}
-
-fn settled(
-    verdict: Verdict,
-    reply: Option<Reply>,
-    stage: Stage,
-    restriction: Option<Arc<str>>,
-    reason: Reason,
-) -> Settled {
-    Settled { verdict, reply, deferral: Deferral::None, stage, restriction, reason }
+    let restriction: Arc<str> = "helo_required".into();
+    let finding = Finding {
+        stage: Stage::Mail,
+        restriction: Arc::clone(&restriction),
+        outcome: Outcome::Reject,
+        evidence: Vec::new(),
+        micros: 0,
+    };
+    let settled = Settled {
+        verdict: Verdict::Reject,
+        reply: Some(Reply::new(503, "5.5.1", "Error: send HELO/EHLO first")),
+        deferral: Deferral::None,
+        stage: Stage::Mail,
+        restriction: Some(restriction),
+        reason: Reason::HeloMissing,
+    };
+    Some((settled, vec![finding]))
 }

@@ -112,7 +112,7 @@ impl<'a> Parser<'a> {
             let message = format!("the DNS list {} was closed ({since}) and is not asked: remove it", list.zone);
             self.warnings.push(Mistake { span: argument.span(), message });
         }
-        let configured = self.lists.get(&*list.zone).and_then(|config| config.codes.as_ref());
+        let configured = self.list_config(&list).and_then(|config| config.codes.as_ref());
         if let (None, Some(codes)) = (&list.codes, configured) {
             list.codes = self.codes(codes);
         }
@@ -146,10 +146,14 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn list_config(&self, list: &DnsList) -> Option<&'a ListConfig> {
+        self.lists.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(&list.zone)).map(|(_, config)| config)
+    }
+
     fn is_early(&self, kind: &Kind) -> bool {
         match kind {
             Kind::RejectRblClient(list) | Kind::RejectRhsbl(_, list) | Kind::PermitDnswlClient(list) => {
-                self.lists.get(&*list.zone).is_none_or(|config| config.early)
+                self.list_config(list).is_none_or(|config| config.early)
             }
             _ => true,
         }

@@ -41,7 +41,7 @@ pub(crate) fn enhanced_for(enhanced: &str, subject: Option<Subject>) -> &str {
     match subject {
         Some(Subject::Sender) => match detail {
             "2" | "8" => "4.1.8",
-            "3" | "7" => "4.1.7",
+            "1" | "3" | "4" | "6" | "7" => "4.1.7",
             _ => "4.1.0",
         },
         Some(Subject::Recipient) => match detail {
@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn codes_for_addresses() {
         for (code, subject, expected) in [
-            ("5.1.1", Some(Subject::Sender), "4.1.0"),
+            ("5.1.1", Some(Subject::Sender), "4.1.7"),
+            ("5.1.5", Some(Subject::Sender), "4.1.0"),
             ("5.1.2", Some(Subject::Sender), "4.1.8"),
             ("4.1.8", Some(Subject::Recipient), "4.1.2"),
             ("5.1.9", Some(Subject::Recipient), "4.1.0"),

@@ -16,11 +16,17 @@ use crate::verdict::{Next, Scales, Settled};
 /// How many questions one decision may have out before their turn.
 const EARLY_MAX: usize = 32;
 
-/// The lists of one decision, with what is known of each restriction so far.
+/// The lists of one decision.
 pub(crate) struct Walk<'a> {
-    case: &'a Arc<Case>,
-    lists: Vec<(&'a List, Vec<Slot>)>,
+    lists: Vec<Progress<'a>>,
     findings: Vec<Finding>,
+}
+
+/// A list, what it may look at, and what is known of each of its restrictions so far.
+struct Progress<'a> {
+    list: &'a List,
+    case: Arc<Case>,
+    slots: Vec<Slot>,
 }
 
 /// What is known of one restriction.
@@ -34,42 +40,23 @@ enum Slot {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(case: &'a Arc<Case>, lists: impl Iterator<Item = &'a List>) -> Self {
-        let with_slots = |list: &'a List| {
-            let slots = list.restrictions.iter().map(|_| Slot::Untouched).collect();
-            (list, slots)
+    /// A walk through `lists`, each with the case that it is to judge.
+    pub(crate) fn new(lists: impl Iterator<Item = (&'a List, Arc<Case>)>) -> Self {
+        let progress = |(list, case): (&'a List, Arc<Case>)| Progress {
+            list,
+            case,
+            slots: list.restrictions.iter().map(|_| Slot::Untouched).collect(),
         };
-        Self { case, lists: lists.map(with_slots).collect(), findings: Vec::new() }
+        Self { lists: lists.map(progress).collect(), findings: Vec::new() }
     }
 
     /// Puts every question that may be needed on its way, before anything is decided: all that no local restriction
     /// is sure to make needless.
     pub(crate) fn ask_early(&mut self) {
-        let mut out = 0;
-        for (list, slots) in &mut self.lists {
-            let mut may_end = false;
-            for (restriction, slot) in list.restrictions.iter().zip(slots) {
-                if restrictions::asks(self.case, restriction, list.stage)
-                    && (!restriction.early || out >= EARLY_MAX || self.case.asker.is_busy())
-                {
-                    may_end |= may_permit(restriction);
-                    continue;
-                }
-                slot.begin(self.case, restriction, list.stage);
-                match slot {
-                    Slot::Ruled(ruling, _) => match &ruling.says {
-                        Says::Permit(_) => break,
-                        Says::Discard => return,
-                        Says::Refuse(..) if !restriction.warn && may_end => break,
-                        Says::Refuse(..) if !restriction.warn => return,
-                        _ => {}
-                    },
-                    Slot::Asking(..) => {
-                        out += 1;
-                        may_end |= may_permit(restriction);
-                    }
-                    Slot::Untouched => {}
-                }
+        let mut room = EARLY_MAX;
+        for progress in &mut self.lists {
+            if let Next::End = progress.ask_early(&mut room) {
+                return;
             }
         }
     }
@@ -79,7 +66,7 @@ impl<'a> Walk<'a> {
         let mut scales = Scales::new();
         let mut stage_before = None;
         'lists: for index in 0..self.lists.len() {
-            let list = self.lists[index].0;
+            let list = self.lists[index].list;
             // The relay and the recipient list are of one stage, and share what is held against a rejection.
             if stage_before.replace(list.stage) != Some(list.stage) {
                 scales.begin();
@@ -106,13 +93,12 @@ impl<'a> Walk<'a> {
 
     /// What the restriction at this place says. While it asks, all the others go on asking too.
     async fn ruling(&mut self, list: usize, position: usize) -> (Ruling, u64) {
-        let (of, slots) = &mut self.lists[list];
-        slots[position].begin(self.case, &of.restrictions[position], of.stage);
+        self.lists[list].begin(position);
         poll_fn(|context| {
-            for slot in self.lists.iter_mut().flat_map(|(_, slots)| slots) {
+            for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
                 slot.poll(context);
             }
-            let wanted = &mut self.lists[list].1[position];
+            let wanted = &mut self.lists[list].slots[position];
             match std::mem::replace(wanted, Slot::Untouched) {
                 Slot::Ruled(ruling, micros) => Poll::Ready((ruling, micros)),
                 waiting => {
@@ -125,16 +111,48 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl Slot {
-    fn begin(&mut self, case: &Arc<Case>, restriction: &Arc<Restriction>, stage: Stage) {
-        if let Self::Untouched = self {
-            *self = match restrictions::begin(case, restriction, stage) {
-                Begun::Ruled(ruling) => Self::Ruled(ruling, 0),
-                Begun::Asking(asking) => Self::Asking(asking, case.asker.stopwatch()),
-            };
+impl Progress<'_> {
+    /// Begins what may be needed of this list, with at most `room` questions. Whether the next list may be needed
+    /// too.
+    fn ask_early(&mut self, room: &mut usize) -> Next {
+        let mut may_end = false;
+        for (position, restriction) in self.list.restrictions.iter().enumerate() {
+            let asks = restrictions::asks(&self.case, restriction, self.list.stage);
+            if asks && (!restriction.early || *room == 0 || self.case.asker.is_busy()) {
+                may_end |= may_permit(restriction);
+                continue;
+            }
+            match self.begin(position) {
+                Slot::Ruled(ruling, _) => match &ruling.says {
+                    Says::Permit(_) => return Next::List,
+                    Says::Refuse(..) if restriction.warn => {}
+                    // What may have ended the list before it may let the session go on to the next one.
+                    Says::Refuse(..) | Says::Discard => return if may_end { Next::List } else { Next::End },
+                    _ => {}
+                },
+                Slot::Asking(..) => {
+                    *room -= 1;
+                    may_end |= may_permit(restriction);
+                }
+                Slot::Untouched => {}
+            }
         }
+        Next::List
     }
 
+    fn begin(&mut self, position: usize) -> &Slot {
+        let (restriction, slot) = (&self.list.restrictions[position], &mut self.slots[position]);
+        if let Slot::Untouched = slot {
+            *slot = match restrictions::begin(&self.case, restriction, self.list.stage) {
+                Begun::Ruled(ruling) => Slot::Ruled(ruling, 0),
+                Begun::Asking(asking) => Slot::Asking(asking, self.case.asker.stopwatch()),
+            };
+        }
+        slot
+    }
+}
+
+impl Slot {
     fn poll(&mut self, context: &mut std::task::Context<'_>) {
         if let Self::Asking(asking, since) = self
             && let Poll::Ready(ruling) = asking.as_mut().poll(context)

@@ -64,9 +64,10 @@ impl Known {
     }
 }
 
-/// What is known of the list at `zone` (lower case), or of the list that `zone` is a part of.
+/// What is known of the list at `zone`, or of the list that `zone` is a part of.
 #[must_use]
 pub fn known(zone: &str) -> Option<&'static Known> {
+    let zone = zone.to_ascii_lowercase();
     KNOWN
         .iter()
         .find(|known| zone.strip_suffix(known.zone).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.')))

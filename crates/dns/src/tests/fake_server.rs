@@ -40,10 +40,8 @@ impl FakeServer {
     where
         R: Fn(&Message, Transport) -> Vec<Vec<u8>> + Clone + Send + Sync + 'static,
     {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = tcp.local_addr().unwrap();
-        // The test fails here, aloud, in the rare case that somebody has the same port for UDP.
-        let udp = Arc::new(UdpSocket::bind(address).await.unwrap());
+        let (tcp, udp) = same_port().await;
+        let (address, udp) = (tcp.local_addr().unwrap(), Arc::new(udp));
         let permits = Arc::new(Semaphore::new(0));
         let (count, seen) = watch::channel(0);
         let count = Arc::new(count);
@@ -60,6 +58,17 @@ impl FakeServer {
     pub(super) async fn has_seen(&self, questions: usize) {
         self.seen.clone().wait_for(|seen| *seen >= questions).await.unwrap();
     }
+}
+
+/// A port that nobody has, for TCP and for UDP: what the system picks for one may be taken for the other.
+async fn same_port() -> (TcpListener, UdpSocket) {
+    for _ in 0..100 {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            return (tcp, udp);
+        }
+    }
+    panic!("no port is free for both");
 }
 
 async fn serve_udp<R>(socket: Arc<UdpSocket>, reply: R, permits: Arc<Semaphore>, seen: Arc<watch::Sender<usize>>)

@@ -97,6 +97,7 @@ mod tests {
         let code = if verdict == Verdict::Reject { 550 } else { 450 };
         Decision {
             id: DecisionId::new(UNIX_EPOCH, 1),
+            time: UNIX_EPOCH,
             verdict,
             reply: matches!(verdict, Verdict::Reject | Verdict::Defer).then(|| Reply::new(code, "5.7.1", text)),
             deferral,

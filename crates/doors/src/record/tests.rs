@@ -28,6 +28,7 @@ fn rejected(text: &str, evidence: &str) -> Decision {
     let restriction: Arc<str> = "reject_rbl_client zen.example".into();
     Decision {
         id: DecisionId::new(UNIX_EPOCH + NOW, 7),
+        time: UNIX_EPOCH + NOW,
         verdict: Verdict::Reject,
         reply: Some(Reply::new(554, "5.7.1", text)),
         deferral: Deferral::None,
@@ -50,7 +51,7 @@ fn line(format: Format, facts: &Facts, decision: &Decision) -> String {
     let sink = Arc::clone(&lines);
     let recorder = Recorder { format, lines: Arc::new(move |line| sink.lock().unwrap().push(line)) };
     let elapsed = Duration::from_micros(57);
-    recorder.record(&Entry { door: "policy", facts, decision, now: UNIX_EPOCH + NOW, elapsed });
+    recorder.record(&Entry { door: "policy", facts, decision, elapsed });
     let mut lines = lines.lock().unwrap();
     assert_eq!(lines.len(), 1);
     let line = lines.remove(0);

@@ -151,8 +151,8 @@ fn joined_text(answer: &DnsAnswer) -> String {
             _ => None,
         })
         .collect();
-    let printable = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
-    let mut joined: String = texts.join(" / ").chars().map(printable).collect();
+    let printable = |octet: u8| if octet.is_ascii_graphic() { char::from(octet) } else { ' ' };
+    let mut joined: String = texts.join(" / ").bytes().map(printable).collect();
     joined.truncate(TEXT_LENGTH_MAX);
     joined
 }
