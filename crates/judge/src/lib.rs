@@ -24,3 +24,6 @@ mod walk;
 pub use config::{Config, ListConfig, Mode, Restrictions};
 pub use decide::decide;
 pub use settings::{List, Mistake, Settings};
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,8 @@ impl Progress<'_> {
                     Says::Refuse(..) | Says::Discard => return if may_end { Next::List } else { Next::End },
                     _ => {}
                 },
+                // It refuses whatever the client's name turns out to be.
+                Slot::Asking(..) if refuses(restriction) => return if may_end { Next::List } else { Next::End },
                 Slot::Asking(..) => {
                     *room -= 1;
                     may_end |= may_permit(restriction);
@@ -160,6 +162,11 @@ impl Slot {
             *self = Self::Ruled(ruling, since.micros());
         }
     }
+}
+
+/// Whether a restriction refuses for sure.
+fn refuses(restriction: &Restriction) -> bool {
+    matches!(restriction.kind, Kind::Reject | Kind::Defer) && !restriction.warn
 }
 
 /// Whether a restriction can end its list in the sender's favour.

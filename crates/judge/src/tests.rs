@@ -1,0 +1,208 @@
+//! Whole decisions by small configurations and a zone.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::UNIX_EPOCH;
+
+use dns::{Dns, Zone};
+use facts::{Client, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage};
+
+use crate::{Config, Settings, decide};
+
+const ZONE: &str = "
+9.2.0.192.in-addr.arpa PTR mail.good.example
+mail.good.example A 192.0.2.9
+good.example MX 10 mail.good.example
+9.2.0.192.bl.example A 127.0.0.2
+9.2.0.192.bl.example TXT listed
+9.2.0.192.dnsbl.sorbs.net A 127.0.0.2
+9.2.0.192.wl.example A 127.0.0.1
+";
+
+fn settings(config: &str) -> Arc<Settings> {
+    let config: Config = toml::from_str(config).unwrap_or_else(|error| panic!("{config}: {error}"));
+    Arc::new(Settings::compile(&config).unwrap_or_else(|mistakes| panic!("{config:?}: {mistakes:?}")))
+}
+
+fn facts(sender: &str, recipient: &str) -> Facts {
+    Facts {
+        greeting: Some(Arc::new(Greeting { helo_name: "mail.good.example".into() })),
+        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), sasl_username: None })),
+        recipient: EmailAddress::new(recipient).map(|address| Arc::new(Recipient { address })),
+        ..Facts::new(Client::new("192.0.2.9".parse().unwrap()))
+    }
+}
+
+/// A zone answers at once, so the decision is ready when it is first looked at.
+fn decided(settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
+    let dns = Dns::zone(Zone::parse(ZONE, "zone").unwrap());
+    let asker = dns.asker();
+    let deciding = decide(settings, &asker, facts, stage, DecisionId::new(UNIX_EPOCH, 0), UNIX_EPOCH);
+    match std::pin::pin!(deciding).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(decision) => decision,
+        Poll::Pending => panic!("a zone lets nobody wait"),
+    }
+}
+
+/// What `lists` say of a session at RCPT: the reply or the verdict, and how many questions it took.
+fn check(lists: &str, expected: &str, queries: u32) {
+    let config = format!("domains = [\"ours.example\"]\n{lists}");
+    let empty = ["client", "helo", "sender", "recipient"]
+        .iter()
+        .filter(|name| !config.contains(&format!("\n{name} =")))
+        .fold(String::new(), |text, name| text + name + " = []\n");
+    let (head, sections) = config.split_once("[restrictions]\n").unwrap();
+    let settings = settings(&format!("{head}[restrictions]\nrelay = []\n{empty}{sections}"));
+    let decision = decided(&settings, &facts("a@good.example", "c@ours.example"), Stage::Rcpt);
+    let found = decision.reply.as_ref().map_or_else(|| decision.verdict.to_string(), ToString::to_string);
+    assert!(found.starts_with(expected), "{lists}: {found}");
+    assert_eq!(decision.dns_queries, queries, "{lists}");
+}
+
+#[test]
+fn only_what_no_local_restriction_ends_is_asked() {
+    let listed = "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using bl.example; listed";
+    for (lists, expected, queries) in [
+        // A local refusal ends everything after it, and nothing before it.
+        ("client = [\"reject_non_fqdn_recipient\", \"reject\", \"reject_rbl_client bl.example\"]\n", "554", 2),
+        ("helo = [\"defer\"]\nrecipient = [\"reject_rbl_client bl.example\"]\n", "450 4.3.2", 0),
+        (
+            "helo = [\"reject_rbl_client bl.example\", \"reject\"]\nrecipient = [\"reject_rbl_client x.example\"]\n",
+            listed,
+            2,
+        ),
+        // A local permit ends its list only.
+        (
+            "helo = [\"permit\", \"reject_rbl_client x.example\"]\nrecipient = [\"reject_rbl_client bl.example\"]\n",
+            listed,
+            2,
+        ),
+        // What may yet permit keeps the next list in play.
+        (
+            "helo = [\"permit_dnswl_client wl.example\", \"reject\"]\nrecipient = [\"reject_rbl_client bl.example\"]\n",
+            listed,
+            3,
+        ),
+        (
+            "helo = [\"permit_dnswl_client x.example\", \"reject\"]\nrecipient = [\"reject_rbl_client bl.example\"]\n",
+            "554 5.7.1 <mail",
+            2,
+        ),
+        // Only a listing is worth the second question.
+        ("recipient = [\"reject_rbl_client bl.example=127.0.0.9\"]\n", "permit", 1),
+        // The names are looked up; the forward look-up only where it counts.
+        ("client = [\"reject_unknown_reverse_client_hostname\"]\n", "permit", 1),
+        ("client = [\"reject_unknown_client_hostname\"]\n", "permit", 3),
+        // A list that was closed is not asked.
+        ("recipient = [\"reject_rbl_client dnsbl.sorbs.net\"]\n", "permit", 0),
+        // A warning ends nothing.
+        ("helo = [\"warn_if_reject reject\"]\nrecipient = [\"reject_rbl_client bl.example\"]\n", listed, 2),
+    ] {
+        check(&format!("[restrictions]\n{lists}"), expected, queries);
+    }
+}
+
+#[test]
+fn a_list_may_wait_for_its_turn() {
+    let lists = "[restrictions]\nrecipient = [\"reject_rbl_client bl.example\", \"reject_rbl_client X.example\"]\n";
+    check(lists, "554", 3);
+    check(&format!("{lists}[lists.\"x.example\"]\nearly = false\n"), "554", 2);
+}
+
+#[test]
+fn early_questions_have_a_limit() {
+    let mut lists = String::from("[restrictions]\nrecipient = [\"reject_rbl_client bl.example\"");
+    for number in 0..100 {
+        let _ = write!(lists, ", \"reject_rbl_client l{number}.example\"");
+    }
+    // 32 questions, and the text of the one that is listed.
+    check(&(lists + "]\n"), "554", 33);
+}
+
+#[test]
+fn codes_of_a_section_count() {
+    let section = |codes| {
+        format!(
+            "[restrictions]\nrecipient = [\"reject_rbl_client bl.example\"]\n[lists.\"bl.example\"]\ncodes = \"{codes}\"\n"
+        )
+    };
+    check(&section("127.0.0.[2..4]"), "554", 2);
+    check(&section("127.0.0.3"), "permit", 1);
+}
+
+#[test]
+fn a_welcome_host_must_not_relay() {
+    let lists = "relay = [\"permit_dnswl_client wl.example\", \"reject\"]\n";
+    for (domains, recipient, expected) in [
+        ("domains = [\"ours.example\"]", "c@ours.example", "permit"),
+        ("domains = [\"ours.example\"]", "c@other.example", "reject"),
+        ("relay_domains = [\"ours.example\"]", "c@sub.OURS.example", "permit"),
+        ("domains = [\"ours.example\"]", "c@sub.ours.example", "reject"),
+        // Without domains it is Postfix who controls relaying.
+        ("", "c@other.example", "permit"),
+    ] {
+        let settings = settings(&format!(
+            "{domains}\n[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = []\n{lists}"
+        ));
+        let decision = decided(&settings, &facts("a@good.example", recipient), Stage::Rcpt);
+        assert_eq!(decision.verdict.to_string(), expected, "{domains} {recipient}");
+    }
+}
+
+#[test]
+fn routes_hidden_in_a_local_part() {
+    let settings = settings(
+        "hostname = \"mx.ours.example\"\ndomains = [\"ours.example\", \"mx.ours.example\"]\nrelay_domains = [\"relayed.example\"]\n\
+         [restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = []\n",
+    );
+    for (recipient, expected) in [
+        ("c@ours.example", "permit"),
+        ("C@OURS.Example.", "permit"),
+        ("c", "permit"),
+        ("postmaster", "permit"),
+        ("c@other.example", "reject"),
+        ("c@sub.ours.example", "reject"),
+        ("c@sub.relayed.example", "permit"),
+        ("c%other.example@ours.example", "reject"),
+        ("other.example!c@ours.example", "reject"),
+        ("c@other.example@ours.example", "reject"),
+        ("c%ours.example@ours.example", "permit"),
+        ("c%other.example@relayed.example", "reject"),
+        ("c%ours.example@relayed.example", "reject"),
+        ("c%d%e%f@ours.example", "reject"),
+        ("c@[192.0.2.1]", "reject"),
+        ("@", "permit"),
+        ("a@", "permit"),
+        ("%", "permit"),
+        ("!", "permit"),
+    ] {
+        let decision = decided(&settings, &facts("", recipient), Stage::Rcpt);
+        assert_eq!(decision.verdict.to_string(), expected, "{recipient}");
+    }
+}
+
+#[test]
+fn lists_speak_at_their_stages() {
+    let config = |delay: bool| {
+        settings(&format!(
+            "[restrictions]\ndelay_reject = {delay}\nclient = [\"defer\"]\nhelo = []\nsender = []\nrecipient = []\ndata = [\"reject\"]\n"
+        ))
+    };
+    let session = facts("a@good.example", "c@ours.example");
+    for (delay, stage, expected) in [
+        (true, Stage::Connect, "permit"),
+        (true, Stage::Mail, "permit"),
+        (true, Stage::Rcpt, "defer"),
+        (true, Stage::Data, "reject"),
+        (true, Stage::EndOfData, "permit"),
+        (false, Stage::Connect, "defer"),
+        (false, Stage::Data, "reject"),
+    ] {
+        let decision = decided(&config(delay), &session, stage);
+        assert_eq!(decision.verdict.to_string(), expected, "{delay} {stage}");
+    }
+    let silent = Facts { greeting: None, ..session };
+    let decision = decided(&config(true), &silent, Stage::Rcpt);
+    assert_eq!(decision.reply.unwrap().to_string(), "503 5.5.1 Error: send HELO/EHLO first");
+}
