@@ -1,1 +1,11 @@
 //! The real program against real peers.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_configs;
+mod explain;
+mod postfix;
+mod serve;
+mod support;
+mod tidy;
+mod waves;

@@ -87,13 +87,13 @@ fn only_what_no_local_restriction_ends_is_asked() {
         (
             "helo = [\"permit_dnswl_client x.example\", \"reject\"]\nrecipient = [\"reject_rbl_client bl.example\"]\n",
             "554 5.7.1 <mail",
-            2,
+            3,
         ),
         // Only a listing is worth the second question.
         ("recipient = [\"reject_rbl_client bl.example=127.0.0.9\"]\n", "permit", 1),
         // The names are looked up; the forward look-up only where it counts.
         ("client = [\"reject_unknown_reverse_client_hostname\"]\n", "permit", 1),
-        ("client = [\"reject_unknown_client_hostname\"]\n", "permit", 3),
+        ("client = [\"reject_unknown_client_hostname\"]\n", "permit", 2),
         // A list that was closed is not asked.
         ("recipient = [\"reject_rbl_client dnsbl.sorbs.net\"]\n", "permit", 0),
         // A warning ends nothing.
