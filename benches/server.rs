@@ -1,0 +1,92 @@
+//! A policy server in a process of its own, watched from outside: its processor time and its memory.
+//!
+//! Its log goes into a file: to read it along, as the tests do, would cost time that is measured.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::support::wait_for;
+use super::thoughtless;
+
+/// A start takes no longer, even on a machine with much to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// proc(5): processor time is counted in ticks of USER_HZ, 100 a second on all that we build for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A running server; it is killed when dropped.
+pub struct Server {
+    child: Child,
+    directory: TempDir,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// `portcullis serve` with this configuration.
+    pub fn portcullis(config: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("portcullis.toml");
+        fs::write(&file, config).expect("the directory is ours");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["serve", "--config"]).arg(file).env("STATE_DIRECTORY", directory.path());
+        Self::start(&mut command, directory)
+    }
+
+    /// The server that answers without thinking.
+    pub fn thoughtless() -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("the running program has a path"));
+        Self::start(command.arg(thoughtless::NAME), tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn start(command: &mut Command, directory: TempDir) -> Self {
+        let log = File::create(directory.path().join("log")).expect("the directory is ours");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut server = Self {
+            child: command.spawn().expect("the program can be started"),
+            directory,
+            address: SocketAddr::from(([0; 4], 0)),
+        };
+        server.address = wait_for("a server's start", PATIENCE, || {
+            let log = server.log();
+            assert!(matches!(server.child.try_wait(), Ok(None)), "the server ended:\n{log}");
+            let (_, listening) = log.split_once("listening on inet:")?;
+            listening.split_whitespace().next()?.parse().ok()
+        });
+        server
+    }
+
+    /// The processor time it has used, its own and the system's on its behalf.
+    pub fn processor_time(&self) -> Duration {
+        let stat = self.proc("stat");
+        // The second field is the program's name, in parentheses, and may hold anything.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        let ticks: u32 = fields.skip(11).take(2).map(|field| field.parse().unwrap_or(0)).sum();
+        TICK * ticks
+    }
+
+    /// A line of /proc/PID/status that counts memory (`VmRSS`, `VmHWM`), in MiB.
+    pub fn memory(&self, line: &str) -> f64 {
+        let status = self.proc("status");
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap_or_default();
+        value.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
+    }
+
+    fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server is running")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,93 @@
+//! How many decisions a second out of a warm cache, beside a server that decides nothing.
+
+use std::time::{Duration, Instant};
+
+use super::chain::Chain;
+use super::figures::{Times, median, millis, table, target, title};
+use super::load::Load;
+use super::server::Server;
+use super::support::dns::{FakeDns, Manner};
+use super::support::zone::Zone;
+
+/// Every name below `test` is a host and takes mail; nothing is listed anywhere.
+pub const WORLD: &str = "*.test A 192.0.2.80\n*.test MX 10 mx.test";
+/// Connections side by side.
+pub const CONNECTIONS: u32 = 16;
+
+const CLIENTS: u32 = 100_000;
+const DOMAINS: u32 = 1_000;
+/// How often each server is measured, in turn.
+const ROUNDS: usize = 3;
+/// The least share of the thoughtless server's rate, in percent.
+const SHARE_MIN: f64 = 60.0;
+
+/// One server, measured once.
+struct Measured {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+    /// Microseconds of processor time for each request.
+    processor: f64,
+}
+
+/// Runs the scenario.
+pub fn run(quick: bool) -> bool {
+    let clients = if quick { CLIENTS / 10 } else { CLIENTS };
+    title(
+        "throughput",
+        &format!(
+            "{clients} distinct clients of {DOMAINS} domains, full chain, {CONNECTIONS} connections over inet, default \
+             cache size; one pass\nunmeasured to warm the cache, then {ROUNDS} passes for each server in turn; decision \
+             log in people's format, to a file"
+        ),
+    );
+    let dns = FakeDns::start_with("127.0.0.1:0", Zone::parse(WORLD), Manner::default());
+    let chain = Chain::new();
+    // What was asked first is still good when the last pass ends, however slow the machine.
+    let config = chain.portcullis(dns.address()).replace("[dns]", "[dns]\nttl_min = \"1h\"");
+    let servers = [("thoughtless", Server::thoughtless()), ("portcullis", Server::portcullis(&config))];
+    for (_, server) in &servers {
+        measure(server, clients);
+    }
+    let asked = dns.count();
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| servers.each_ref().map(|(_, server)| measure(server, clients))).collect();
+    let asked_again = dns.count() - asked;
+
+    let mut rows = vec![["server", "requests/s", "p50 ms", "p99 ms", "CPU us per request"].map(str::to_owned)];
+    for round in &rounds {
+        rows.extend(servers.iter().zip(round).map(|((name, _), measured)| measured.row(name)));
+    }
+    table(&rows);
+    let share = median(rounds.iter().map(|[thoughtless, ours]| ours.per_second / thoughtless.per_second)) * 1e2;
+    let processor = median(rounds.iter().map(|[_, ours]| ours.processor));
+    println!("  the cache was warmed by {asked} questions; a decision takes {processor:.1} us of CPU (median)");
+    let what =
+        format!("{share:.0} % of the thoughtless server's rate (median of the rounds), at least {SHARE_MIN:.0} %");
+    let fast = target(share >= SHARE_MIN, &what);
+    let what = format!("{asked_again} questions to the DNS while measuring, 0 if the cache was warm");
+    target(asked_again == 0, &what) && fast
+}
+
+fn measure(server: &Server, clients: u32) -> Measured {
+    let load = Load { server: server.address, connections: CONNECTIONS, numbers: 0..clients, domains: DOMAINS };
+    let (started, processor) = (Instant::now(), server.processor_time());
+    let answers = load.run().expect("the server answers");
+    let took = started.elapsed();
+    let processor = server.processor_time() - processor;
+    assert!(answers.iter().all(|answer| !answer.refused), "a mail was refused in a world without evil");
+    let times: Times = answers.iter().map(|answer| answer.took).collect();
+    let clients = f64::from(clients);
+    Measured {
+        per_second: clients / took.as_secs_f64(),
+        p50: times.percentile(50),
+        p99: times.percentile(99),
+        processor: processor.as_secs_f64() * 1e6 / clients,
+    }
+}
+
+impl Measured {
+    fn row(&self, name: &str) -> [String; 5] {
+        let rate = format!("{:.0}", self.per_second);
+        [name.to_owned(), rate, millis(self.p50), millis(self.p99), format!("{:.1}", self.processor)]
+    }
+}

@@ -1,0 +1,178 @@
+//! The cases of Postfix's own test scripts (smtpd_check), where they lie beside this tree.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::peers::{Peer, beside, present};
+use crate::support::{aloud, program};
+
+const FOLDER: &str = "shared/conformance/postfix";
+
+/// What a case may use besides restrictions and tables, and why it is set aside where it uses something else.
+const LATER: &[(&str, &str)] = &[
+    ("fail:", "fail: tables are left out"),
+    ("check_relay_domains", "left out"),
+    ("permit_naked_ip_address", "left out"),
+    ("reject_maps_rbl", "left out"),
+    ("reject_unlisted_sender", "recipient maps are step 2"),
+    ("reject_unlisted_recipient", "recipient maps are step 2"),
+    ("permit_tls_clientcerts", "step 2"),
+    ("check_sender_mx_access", "step 2"),
+];
+
+/// Which of a case's lists speaks at which command.
+const LISTS: &[(&str, &str, &[&str])] = &[
+    ("client", "client", &["client"]),
+    ("helo", "helo", &["helo"]),
+    ("mail", "sender", &["sender"]),
+    ("rcpt", "recipient", &["relay", "recipient"]),
+];
+
+#[test]
+fn smtpd_check_cases_give_postfix_replies() {
+    if !present("smtpd_check_cases_give_postfix_replies", &[Peer::Data(FOLDER)]) {
+        return;
+    }
+    let folder = beside(FOLDER);
+    let directory = tempfile::tempdir().unwrap();
+    let zone = directory.path().join("zone");
+    fs::write(&zone, zone_file(&read_json(&folder.join("zone.json")))).unwrap();
+    let cases = fs::read_to_string(folder.join("smtpd_check-cases.jsonl")).unwrap();
+    let (mut ran, mut differences) = (0, Vec::new());
+    for (number, line) in cases.lines().enumerate() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let name = format!("{}:{number} {} {}", text(&case, "suite"), text(&case, "cmd"), text(&case, "arg"));
+        if let Some(why) = set_aside(&case) {
+            aloud(&format!("set aside {name}: {why}"));
+            continue;
+        }
+        let config = directory.path().join("portcullis.toml");
+        fs::write(&config, config_file(&case, &folder)).unwrap();
+        let (got, expected) = (answer(&case, &config, &zone), text(&case, "expect"));
+        ran += 1;
+        if got != expected {
+            differences.push(format!("{name}\n  Postfix    {expected}\n  Portcullis {got}"));
+        }
+    }
+    aloud(&format!("smtpd_check: {ran} cases ran"));
+    assert!(ran > 60, "only {ran} cases ran");
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object[key].as_str().unwrap_or_default()
+}
+
+/// The restrictions that speak in this case: those of the list at its command.
+fn spoken(case: &Value) -> Vec<(&'static str, &str)> {
+    let (_, _, lists) =
+        LISTS.iter().find(|(command, ..)| *command == text(case, "cmd")).copied().unwrap_or(("", "", &[]));
+    lists
+        .iter()
+        .map(|list| (*list, text(&case["config"], &format!("{list}_restrictions"))))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+fn set_aside(case: &Value) -> Option<String> {
+    let config = &case["config"];
+    if !LISTS.iter().any(|(command, ..)| *command == text(case, "cmd")) {
+        return Some(format!("\"{}\" asks for something else than a verdict", text(case, "cmd")));
+    }
+    let spoken = spoken(case);
+    let keys = ["mynetworks", "mydestination", "virtual_alias_maps"].map(|key| ("", text(config, key)));
+    let used = spoken.iter().copied().chain(keys.into_iter().filter(|_| !spoken.is_empty()));
+    for (_, value) in used {
+        if let Some((word, why)) = LATER.iter().find(|(word, _)| value.contains(word)) {
+            return Some(format!("{word}: {why}"));
+        }
+    }
+    let has = |word: &str| spoken.iter().any(|(_, value)| value.contains(word));
+    if (has("rbl") || has("rhsbl")) && config.get("rbl_reply_maps").is_some() && text(case, "expect") != "OK" {
+        return Some("rbl_reply_maps: step 2".into());
+    }
+    if text(case, "arg").contains('+') {
+        return Some("recipient_delimiter: step 2".into());
+    }
+    if has("permit_mynetworks") && text(config, "mynetworks").contains("168.100.3.1/27") {
+        return Some("mynetworks with bits after the prefix: the configuration is refused at the start".into());
+    }
+    None
+}
+
+fn config_file(case: &Value, folder: &Path) -> String {
+    let config = &case["config"];
+    let names = |key: &str| {
+        text(config, key)
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(|name| format!("{name:?}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let networks = if text(config, "mynetworks").contains("/27") { String::new() } else { names("mynetworks") };
+    let mut toml = format!(
+        "hostname = \"mail.test.invalid\"\nmynetworks = [{networks}]\ndomains = [{}]\nrelay_domains = [{}]\n[restrictions]\ndelay_reject = false\nhelo_required = false\n",
+        names("mydestination"),
+        names("relay_domains"),
+    );
+    for list in ["client", "helo", "sender", "relay", "recipient"] {
+        let value = spoken(case).into_iter().find(|(name, _)| *name == list).map_or("", |(_, value)| value);
+        let value = value.replace("hash:./", "hash:").replace("hash:", &format!("hash:{}/", folder.display()));
+        let quoted = if value.is_empty() { String::new() } else { format!("{value:?}") };
+        let _ = writeln!(toml, "{list} = [{quoted}]");
+    }
+    toml
+}
+
+/// What `explain` says of the case: the reply, or OK.
+fn answer(case: &Value, config: &PathBuf, zone: &Path) -> String {
+    let (state, argument) = (&case["state"], text(case, "arg"));
+    let command = text(case, "cmd");
+    let (name, address) = match argument.split_once(' ') {
+        Some(pair) if command == "client" => pair,
+        _ => (text(state, "client_name"), text(state, "client_addr")),
+    };
+    let zone = zone.display().to_string();
+    let mut arguments = vec!["--dns-zone", &zone, "--client", if address.is_empty() { "127.0.0.1" } else { address }];
+    let name = if name.is_empty() { "localhost" } else { name };
+    arguments.extend(["--client-name", name, "--reverse-name", name]);
+    let helo = if command == "helo" { argument } else { text(state, "helo") };
+    let sender = if command == "mail" { argument } else { text(state, "sender") };
+    if !helo.is_empty() {
+        arguments.extend(["--helo", helo]);
+    }
+    if command == "mail" || command == "rcpt" {
+        arguments.extend(["--sender", sender]);
+    }
+    if command == "rcpt" {
+        arguments.extend(["--recipient", argument]);
+    }
+    let object = program::explain(config, &arguments);
+    object["reply"].as_str().unwrap_or("OK").to_owned()
+}
+
+/// The zone in master format.
+fn zone_file(zone: &Value) -> String {
+    let mut lines = String::new();
+    for (name, types) in zone.as_object().unwrap().iter().filter(|(name, _)| *name != "_comment") {
+        for (record_type, records) in types.as_object().unwrap() {
+            for record in records.as_array().into_iter().flatten() {
+                let value = match (record_type.as_str(), record) {
+                    ("MX", Value::Array(parts)) => format!("{} {}", parts[0], parts[1].as_str().unwrap()),
+                    ("TXT", Value::String(text)) => format!("{text:?}"),
+                    (_, value) => value.as_str().unwrap().to_owned(),
+                };
+                let _ = writeln!(lines, "{name}. 300 IN {record_type} {value}");
+            }
+        }
+    }
+    lines
+}

@@ -1,0 +1,6 @@
+//! Against a real Postfix.
+
+mod alone;
+mod conformance;
+mod parity;
+mod wired;

@@ -1,0 +1,145 @@
+//! The same session put to Postfix's own lists, to `explain`, and to Postfix with our policy server behind it.
+
+use std::fmt;
+use std::path::Path;
+
+use super::session::Session;
+use crate::support::postfix::Postfix;
+use crate::support::smtp;
+use crate::support::{program, sasl};
+
+/// Where Postfix's cut at 510 octets may come near, given codes and an id.
+const LONG: usize = 460;
+
+/// What Postfix calls the things that it refuses.
+const CLASSES: [&str; 4] = ["Client host", "Helo command", "Sender address", "Recipient address"];
+
+/// What a session came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The recipient was accepted.
+    Accepted,
+    /// It was refused.
+    Refused {
+        /// The SMTP code.
+        code: u16,
+        /// The enhanced status code.
+        enhanced: String,
+        /// The text after both, without our decision id.
+        text: String,
+    },
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("accepted"),
+            Self::Refused { code, enhanced, text } => write!(f, "{code} {enhanced} {text}"),
+        }
+    }
+}
+
+impl Answer {
+    /// A refusal from the text of a reply: `5.7.1 <…>: Relay access denied; id=…`.
+    fn refused(code: u16, text: &str) -> Self {
+        let (enhanced, text) = text.split_once(' ').unwrap_or((text, ""));
+        Self::Refused { code, enhanced: enhanced.to_owned(), text: without_id(text).to_owned() }
+    }
+
+    /// Whether Postfix did not come to its lists at all: it did not like a command.
+    pub fn is_about_syntax(&self) -> bool {
+        let Self::Refused { code, enhanced, text } = self else { return false };
+        matches!(
+            (*code, enhanced.as_str()),
+            (501, "5.1.7" | "5.1.3" | "5.5.4" | "Syntax:") | (500 | 502 | 555, _) | (553, "5.6.7")
+        ) && !text.contains(" rejected: ")
+    }
+
+    /// Whether `came` is this refusal after a policy server told Postfix of it. Postfix then writes what it refuses
+    /// before the text, and makes the enhanced code one of that (SMTPD_POLICY_README; RFC 3463 §3.2).
+    pub fn is_told_by(&self, came: &Self) -> bool {
+        let (
+            Self::Refused { code, enhanced, text },
+            Self::Refused { code: code_came, enhanced: enhanced_came, text: all },
+        ) = (self, came)
+        else {
+            return self == came;
+        };
+        let prefixes = CLASSES.iter().filter_map(|class| Some((all.find(&format!(">: {class} rejected: "))?, class)));
+        let Some((at, class)) = prefixes.min() else { return false };
+        let (prefix, came) = all.split_at(at + class.len() + ">:  rejected: ".len());
+        let text = text.strip_prefix(prefix).unwrap_or(text);
+        // A long text gives way to the decision id, so that the reply keeps its length.
+        let is_same_text = text == came || all.len() > LONG && text.starts_with(came);
+        code == code_came && fixed(enhanced, class) == *enhanced_came && is_same_text
+    }
+}
+
+/// The enhanced code that Postfix makes of `enhanced` when it refuses something of this `class`.
+fn fixed(enhanced: &str, class: &str) -> String {
+    let (status, detail) = enhanced.split_once(".1.").unwrap_or((enhanced, ""));
+    let fixed = match (class, detail) {
+        (_, "") => return enhanced.to_owned(),
+        ("Recipient address", "1" | "2" | "3" | "4" | "5" | "6") => detail,
+        ("Recipient address", "7") => "3",
+        ("Recipient address", "8") => "2",
+        ("Sender address", "2" | "8") => "8",
+        ("Sender address", "1" | "3" | "4" | "6" | "7") => "7",
+        ("Recipient address" | "Sender address", _) => "0",
+        _ => return format!("{status}.0.0"),
+    };
+    format!("{status}.1.{fixed}")
+}
+
+/// The text without the decision id that we put behind it.
+fn without_id(text: &str) -> &str {
+    match text.rsplit_once("; id=") {
+        Some((rest, id)) if id.len() == 13 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => rest,
+        _ => text,
+    }
+}
+
+/// What the Postfix service on `port` says: the first refusal of the dialogue, or how RCPT was answered.
+pub fn of_postfix(session: &Session, port: u16) -> std::io::Result<Answer> {
+    let Session { client, greeting, helo, login, sender, recipient } = session;
+    let (mut dialogue, banner) = smtp::Session::connect(*client, Postfix::address(*client, port))?;
+    if banner.is_refusal() {
+        return Ok(Answer::refused(banner.code, &banner.lines.concat()));
+    }
+    let helo = helo.as_ref().map(|helo| format!("{greeting} {helo}"));
+    let login = login.then(|| sasl::AUTH_COMMAND.to_owned());
+    let commands =
+        [helo, login, Some(format!("MAIL FROM:<{}>", sender.said)), Some(format!("RCPT TO:<{}>", recipient.said))];
+    for command in commands.into_iter().flatten() {
+        let reply = dialogue.say(&command)?;
+        if reply.is_refusal() {
+            return Ok(Answer::refused(reply.code, &reply.lines.concat()));
+        }
+    }
+    Ok(Answer::Accepted)
+}
+
+/// What `explain` says under the configuration in `config`, and its whole answer.
+pub fn of_explain(session: &Session, config: &Path) -> (Answer, serde_json::Value) {
+    let Session { client, helo, login, sender, recipient, .. } = session;
+    // As one word each: names may begin with a hyphen.
+    let mut arguments = vec![
+        "--dns-server=127.0.0.1:53".to_owned(),
+        format!("--client={client}"),
+        format!("--sender={}", sender.meant),
+        format!("--recipient={}", recipient.meant),
+    ];
+    arguments.extend(helo.as_ref().map(|helo| format!("--helo={helo}")));
+    arguments.extend(login.then(|| format!("--sasl-user={}", sasl::USER)));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let told = program::explain(config, &arguments);
+    let answer = match told["verdict"].as_str() {
+        Some("permit" | "hold" | "discard") => Answer::Accepted,
+        _ => {
+            let reply = told["reply"].as_str().unwrap_or_default();
+            let (code, text) = reply.split_once(' ').unwrap_or_default();
+            Answer::refused(code.parse().unwrap_or_default(), text)
+        }
+    };
+    (answer, told)
+}

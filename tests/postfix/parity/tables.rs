@@ -1,0 +1,227 @@
+//! Access tables for drawn configurations, and the texts of DNS lists.
+
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::quota::Subject;
+use super::session::{Address, Session};
+use super::world::{self, HELO_NAMES, MAIL_DOMAINS};
+use crate::support::random::Random;
+
+/// What a table may say.
+#[derive(Clone, Copy)]
+pub struct Action {
+    /// As it stands in the table.
+    pub text: &'static str,
+    /// Whether the session is refused at once.
+    pub refuses: bool,
+}
+
+const fn refusal(text: &'static str) -> Action {
+    Action { text, refuses: true }
+}
+
+const fn other(text: &'static str) -> Action {
+    Action { text, refuses: false }
+}
+
+/// The actions of access(5) that a policy server or explain can tell apart at RCPT.
+pub const ACTIONS: [Action; 34] = [
+    refusal("REJECT"),
+    refusal("reject in lower case"),
+    refusal("REJECT no spam here"),
+    refusal("REJECT 5.7.99 with an enhanced code"),
+    refusal("REJECT 5.1.1 of a mailbox"),
+    refusal("DEFER"),
+    refusal("DEFER later, please"),
+    refusal("DEFER 4.7.99 with an enhanced code"),
+    refusal("450 try again later"),
+    refusal("451 4.7.1 greylisted for 300 seconds"),
+    refusal("421 4.3.2 closing"),
+    refusal("550 no such user here"),
+    refusal("550 5.1.1 no such user here"),
+    refusal("550 5.1.8 a sender's code"),
+    refusal("553 4.1.2 of the wrong class"),
+    refusal("599 strange"),
+    refusal("reject"),
+    refusal("defer"),
+    other("OK"),
+    other("ok with text"),
+    other("RELAY"),
+    other("1234567890"),
+    other("250"),
+    other("DUNNO"),
+    other("dunno whatever"),
+    other("DEFER_IF_PERMIT"),
+    other("DEFER_IF_PERMIT 4.5.6 perhaps"),
+    other("DEFER_IF_REJECT"),
+    other("DEFER_IF_REJECT 4.5.6 sorry"),
+    other("HOLD"),
+    other("HOLD for a closer look"),
+    other("DISCARD"),
+    other("WARN suspicious"),
+    other("INFO just so"),
+];
+
+const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.2.0.0/15", "!10.0.0.0/8", "2001:db8::/32", "45.1.0.3", "192.0.2.0/24"];
+const CLIENT_KEYS: [&str; 6] = ["good.test", "10.2", "10.3.0.1", "unknown", "2001:db8:1", "sub.good.test"];
+
+/// A table in the making.
+#[derive(Clone)]
+pub struct Table {
+    table_type: &'static str,
+    path: PathBuf,
+    rows: Vec<(String, String)>,
+}
+
+impl Table {
+    /// An empty table of this type; `number` and `index` tell its file from others.
+    pub fn new(directory: &Path, number: usize, index: usize, table_type: &'static str) -> Self {
+        Self { table_type, path: directory.join(format!("table{number}_{index}")), rows: Vec::new() }
+    }
+
+    /// A table that permits every client.
+    pub fn everyone(directory: &Path, number: usize) -> Self {
+        let mut table = Self::new(directory, number, usize::MAX, "cidr");
+        table.put("0.0.0.0/0", "OK");
+        table.put("::/0", "OK");
+        table
+    }
+
+    /// Adds a row, unless the table has its key.
+    pub fn put(&mut self, key: &str, action: &str) {
+        if self.rows.iter().all(|(known, _)| !known.eq_ignore_ascii_case(key)) {
+            self.rows.push((key.to_owned(), action.to_owned()));
+        }
+    }
+
+    /// As a restriction names it.
+    pub fn name(&self) -> String {
+        if self.is_file() {
+            return format!("{}:{}", self.table_type, self.path.display());
+        }
+        let rows: Vec<String> = self.rows.iter().map(|(key, action)| format!("{{{key} = {action}}}")).collect();
+        format!("inline:{{{}}}", rows.join(", "))
+    }
+
+    /// Whether its rows stand in a file.
+    pub fn is_file(&self) -> bool {
+        self.table_type != "inline"
+    }
+
+    /// The file, if Postfix needs it compiled.
+    pub fn to_compile(&self) -> Option<PathBuf> {
+        (self.table_type == "hash").then(|| self.path.clone())
+    }
+
+    /// Writes the file. A long action goes on in a second line.
+    pub fn write(&self) -> std::io::Result<()> {
+        let mut text = String::from("# drawn\n\n");
+        for (key, action) in &self.rows {
+            let _ = match action.match_indices(' ').nth(1) {
+                Some((second, _)) => writeln!(text, "{key}\t{}\n # aside\n  {}", &action[..second], &action[second..]),
+                None => writeln!(text, "{key}\t{action}"),
+            };
+        }
+        std::fs::write(&self.path, text)
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.name())?;
+        self.rows.iter().try_for_each(|(key, action)| write!(f, " {key} -> {action};"))
+    }
+}
+
+/// Adds some rows about anything that `subject` may be.
+pub fn fill(table: &mut Table, subject: Subject, random: &mut Random) {
+    for _ in 0..1 + random.below(3) {
+        let key = match (table.table_type, subject) {
+            ("cidr", _) => random.pick(&NETWORKS).to_owned(),
+            (_, Subject::Client) => random.pick(&CLIENT_KEYS).to_owned(),
+            (_, Subject::Helo) => HELO_NAMES.any(random).to_lowercase(),
+            _ => {
+                let domain = MAIL_DOMAINS.any(random).to_lowercase();
+                match random.below(4) {
+                    0 => "user@".to_owned(),
+                    1 => format!("user@{domain}"),
+                    2 => "<>".to_owned(),
+                    _ => domain,
+                }
+            }
+        };
+        // Braces part rows, and "=" a row, in a table that stands in the list itself; a comment starts with "#".
+        if is_plain(&key) {
+            table.put(&spelt(key, random), random.pick(&ACTIONS).text);
+        }
+    }
+}
+
+/// The keys under which a table of this type holds what `subject` is in this session; at least one.
+pub fn keys(subject: Subject, table_type: &str, session: &Session) -> Vec<String> {
+    let mut keys = match subject {
+        Subject::Client => client_keys(table_type, session),
+        Subject::Helo => domain_keys(session.helo.as_deref().unwrap_or_default()),
+        Subject::Sender => address_keys(&session.sender),
+        _ => address_keys(&session.recipient),
+    };
+    keys.retain(|key| is_plain(key));
+    keys.push(if table_type == "cidr" { "0.0.0.0/0".into() } else { "test".into() });
+    keys
+}
+
+fn client_keys(table_type: &str, session: &Session) -> Vec<String> {
+    let address = session.client.to_string();
+    let (dot, width) = if session.client.is_ipv4() { ('.', 32) } else { (':', 128) };
+    if table_type == "cidr" {
+        let network = facts::Network::containing(session.client, width / 2).expect("half a width is a prefix");
+        return vec![address.clone(), format!("{address}/{width}"), format!("{}/{}", network.address(), width / 2)];
+    }
+    let mut keys = vec![address.clone()];
+    keys.extend(address.match_indices(dot).map(|(end, _)| address[..end].to_owned()));
+    keys.extend(world::name_of(&address).map(domain_keys).unwrap_or_default());
+    keys
+}
+
+fn domain_keys(domain: &str) -> Vec<String> {
+    let domain = domain.to_lowercase();
+    let parents = domain.match_indices('.').map(|(dot, _)| domain[dot + 1..].to_owned());
+    [domain.clone()].into_iter().chain(parents).filter(|key| !key.is_empty()).collect()
+}
+
+fn address_keys(address: &Address) -> Vec<String> {
+    let meant = address.meant.to_lowercase();
+    match meant.rsplit_once('@') {
+        None if meant.is_empty() => vec!["<>".into()],
+        None => vec![meant],
+        Some((local_part, domain)) => [vec![meant.clone(), format!("{local_part}@")], domain_keys(domain)].concat(),
+    }
+}
+
+/// A key as somebody may have typed it: case does not count.
+pub fn spelt(key: String, random: &mut Random) -> String {
+    if random.one_in(5) { key.to_uppercase() } else { key }
+}
+
+/// Whether every type of table can spell the key.
+fn is_plain(key: &str) -> bool {
+    let odd = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'{' | b'}' | b'=' | b'"' | b'$' | b'#' | b',');
+    key.is_ascii() && !key.bytes().any(odd)
+}
+
+/// The TXT records of a listing.
+pub fn listing_texts(random: &mut Random) -> Vec<String> {
+    // As long as one string may be. Of more strings in a record we show all, Postfix the first: on purpose.
+    let long = &"a reason that is as long as one string of a record may be ".repeat(6)[..255];
+    match random.below(8) {
+        0 => vec![],
+        1 => vec!["!SERVFAIL".into()],
+        2 => vec!["one text".into(), "and another".into()],
+        3 => vec![long.trim_end().into()],
+        4 => vec![long.trim_end().into(), long.trim_end().to_uppercase()],
+        5 => vec!["with \"quotes\", 100 % and a\ttab".into()],
+        6 => vec!["8 bit: \u{e4}".into()],
+        _ => vec!["https://list.test/?ip=10.1.0.1".into()],
+    }
+}
