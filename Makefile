@@ -28,7 +28,7 @@ lint:
 # Side by side with the peers, in one run.
 bench:
 	sh tests/peers/install.sh
-	cargo bench --locked -p portcullis
+	cargo bench --locked -p portcullis --bench peers
 
 # Each fuzz target for a minute; needs a nightly toolchain or RUSTC_BOOTSTRAP=1, and cargo install cargo-fuzz.
 fuzz:

@@ -51,7 +51,7 @@ impl Default for Settings {
             servers: vec![Server::System],
             timeout: Duration::from_secs(5),
             queries_in_flight_max: NonZeroU16::new(1024).expect("1024 is not 0"),
-            cache_entries_max: 250_000,
+            cache_entries_max: 225_000,
             ttl_min: Duration::from_secs(1),
             ttl_max: Duration::from_secs(86_400),
             ttl_negative_max: Duration::from_secs(3_600),

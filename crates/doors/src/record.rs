@@ -30,14 +30,16 @@ pub enum Format {
     Json,
 }
 
-/// Takes one line, without its newline. Must not block: it is called where decisions are made.
-pub type Lines = Arc<dyn Fn(String) + Send + Sync>;
+/// Takes one line with its newline. Must not block: it is called where decisions are made.
+pub type Lines = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Writes a line for each decision.
 #[derive(Clone)]
 pub struct Recorder {
     /// How.
     pub format: Format,
+    /// Whether a line for people begins with the time and a weight, as other lines of the log do.
+    pub stamped: bool,
     /// Where to.
     pub lines: Lines,
 }
@@ -64,16 +66,21 @@ impl fmt::Debug for Recorder {
 impl Recorder {
     /// Writes the line of `entry`.
     pub fn record(&self, entry: &Entry<'_>) {
-        (self.lines)(match self.format {
-            Format::Human => human(entry),
+        let mut line = match self.format {
+            Format::Human => human(entry, self.stamped),
             Format::Json => json(entry),
-        });
+        };
+        line.push('\n');
+        (self.lines)(&line);
     }
 }
 
 /// The client's own words come after ours, so that a program that reads up to the first match is not led astray.
-fn human(entry: &Entry<'_>) -> String {
+fn human(entry: &Entry<'_>, stamped: bool) -> String {
     let mut line = String::with_capacity(512);
+    if stamped && let Ok(time) = Timestamp::try_from(entry.decision.time) {
+        let _ = write!(line, "{time:.6}  INFO ");
+    }
     // Writing to a String cannot fail.
     let _ = write_human(&mut line, entry);
     line

@@ -95,16 +95,14 @@ impl<'a> Walk<'a> {
     async fn ruling(&mut self, list: usize, position: usize) -> (Ruling, u64) {
         self.lists[list].begin(position);
         poll_fn(|context| {
-            for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
-                slot.poll(context);
-            }
-            let wanted = &mut self.lists[list].slots[position];
-            match std::mem::replace(wanted, Slot::Untouched) {
-                Slot::Ruled(ruling, micros) => Poll::Ready((ruling, micros)),
-                waiting => {
-                    *wanted = waiting;
-                    Poll::Pending
+            if let Slot::Asking(..) = self.lists[list].slots[position] {
+                for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
+                    slot.poll(context);
                 }
+            }
+            match self.lists[list].slots[position].take() {
+                Some(ruled) => Poll::Ready(ruled),
+                None => Poll::Pending,
             }
         })
         .await
@@ -155,6 +153,17 @@ impl Progress<'_> {
 }
 
 impl Slot {
+    /// What it has ruled, if it has.
+    fn take(&mut self) -> Option<(Ruling, u64)> {
+        match std::mem::replace(self, Self::Untouched) {
+            Self::Ruled(ruling, micros) => Some((ruling, micros)),
+            waiting => {
+                *self = waiting;
+                None
+            }
+        }
+    }
+
     fn poll(&mut self, context: &mut std::task::Context<'_>) {
         if let Self::Asking(asking, since) = self
             && let Poll::Ready(ruling) = asking.as_mut().poll(context)

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use doors::record::{Format, Recorder};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -16,6 +15,9 @@ use tracing_subscriber::{Layer, Registry};
 
 /// Bytes that may wait for the reader of the log; lines beyond them are dropped and counted.
 const WAITING_MAX: usize = 4 << 20;
+
+/// How long a line may wait for others to be written with it: a write for each would cost more than the decision.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// The crates of the house. What other crates say is heard from `warn` on.
 const OURS: [&str; 7] = ["portcullis", "doors", "judge", "net", "dns", "wire", "facts"];
@@ -106,6 +108,8 @@ struct Waiting {
     dropped: u64,
     /// A batch is being written.
     writing: bool,
+    /// Somebody waits for everything to be written.
+    hurried: bool,
 }
 
 impl Lines {
@@ -127,8 +131,13 @@ impl Lines {
             waiting.dropped += 1;
             return;
         }
+        // The writer sleeps only where there is nothing to write.
+        let is_first = waiting.text.is_empty();
         waiting.text.extend_from_slice(line);
-        self.0.more.notify_one();
+        drop(waiting);
+        if is_first {
+            self.0.more.notify_one();
+        }
     }
 
     /// What writes a line for each decision, stamped like all others.
@@ -137,17 +146,16 @@ impl Lines {
         let lines = self.clone();
         // JSON lines hold their time.
         let stamped = format == Format::Human && !is_stamped_by_reader();
-        let write = move |line: String| {
-            let line = if stamped { format!("{:.6}  INFO {line}\n", Timestamp::now()) } else { line + "\n" };
-            lines.push(line.as_bytes());
-        };
-        Recorder { format, lines: Arc::new(write) }
+        Recorder { format, stamped, lines: Arc::new(move |line: &str| lines.push(line.as_bytes())) }
     }
 
     /// Waits until all that was handed over is written, but no longer than `at_most`.
     pub fn flush(&self, at_most: Duration) {
         let busy = |waiting: &mut Waiting| waiting.writing || !waiting.text.is_empty();
-        let _ = self.0.idle.wait_timeout_while(self.0.lock(), at_most, busy);
+        let mut waiting = self.0.lock();
+        waiting.hurried = true;
+        self.0.more.notify_one();
+        let _ = self.0.idle.wait_timeout_while(waiting, at_most, busy);
     }
 }
 
@@ -165,6 +173,9 @@ impl Shared {
             self.idle.notify_all();
             waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        let alone = |waiting: &mut Waiting| !waiting.hurried && waiting.text.len() < WAITING_MAX / 4;
+        let lingered = self.more.wait_timeout_while(waiting, LINGER, alone);
+        (waiting, _) = lingered.unwrap_or_else(PoisonError::into_inner);
         waiting.writing = true;
         std::mem::swap(&mut waiting.text, batch);
         std::mem::take(&mut waiting.dropped)

@@ -41,7 +41,11 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
     }
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
-    let recorder = Recorder { format: Format::Human, lines: Arc::new(move |line| sink.lock().unwrap().push(line)) };
+    let recorder = Recorder {
+        format: Format::Human,
+        stamped: false,
+        lines: Arc::new(move |line: &str| sink.lock().unwrap().push(line.trim_end().to_owned())),
+    };
     let gate = Arc::new(Gate::new(settings(recipient), Dns::zone(Zone::parse("", "none").unwrap()), recorder));
     let door = Arc::new(Door { gate, config, testing });
     let listeners = door.bind().await.unwrap();

@@ -49,7 +49,11 @@ fn rejected(text: &str, evidence: &str) -> Decision {
 fn line(format: Format, facts: &Facts, decision: &Decision) -> String {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
-    let recorder = Recorder { format, lines: Arc::new(move |line| sink.lock().unwrap().push(line)) };
+    let recorder = Recorder {
+        format,
+        stamped: false,
+        lines: Arc::new(move |line: &str| sink.lock().unwrap().push(line.trim_end().to_owned())),
+    };
     let elapsed = Duration::from_micros(57);
     recorder.record(&Entry { door: "policy", facts, decision, elapsed });
     let mut lines = lines.lock().unwrap();
