@@ -112,3 +112,42 @@ fn explain_looks_up_the_name_beside_everything_else() {
     dns.await_waves(PATIENCE).unwrap_or_else(|missing| panic!("{missing}"));
     assert_eq!(told.join().unwrap()["reply"], format!("554 5.7.1 {REFUSAL}"));
 }
+
+/// A session that is refused by none of its lists, asked for by the policy protocol.
+fn ask_with(lists: &str, waves: &[Vec<(&str, hickory_proto::rr::RecordType)>]) {
+    let dns = FakeDns::start("127.0.0.1:0", Zone::parse(""));
+    let nothing = "client = []\nhelo = []\nsender = []\n";
+    let door = "[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n";
+    let servers = format!("[dns]\nservers = [\"{}\"]\n", dns.address());
+    let server = Server::start(&format!("[restrictions]\n{nothing}{lists}\n{door}{servers}"));
+    let waves: Vec<&[_]> = waves.iter().map(Vec::as_slice).collect();
+    dns.expect_waves(&waves);
+    let session = [
+        ("protocol_state", "RCPT"),
+        ("client_address", "203.0.113.9"),
+        ("helo_name", "helo.test"),
+        ("recipient", "b@ours.test"),
+    ];
+    let answer = thread::spawn(move || Connection::open(&server.endpoint()).unwrap().ask(&session));
+    dns.await_waves(PATIENCE).unwrap_or_else(|missing| panic!("{missing}"));
+    assert_eq!(answer.join().unwrap().unwrap(), "DUNNO");
+}
+
+#[test]
+fn early_questions_have_a_limit() {
+    let lists: Vec<String> = (0..34).map(|number| format!("\"reject_rbl_client l{number}.test\"")).collect();
+    let names: Vec<String> = (0..34).map(|number| format!("9.113.0.203.l{number}.test")).collect();
+    let question = |name: &String| -> (&'static str, _) { (name.clone().leak(), A) };
+    let (early, in_turn) = names.split_at(32);
+    let waves = [early.iter().map(question).collect(), vec![question(&in_turn[0])], vec![question(&in_turn[1])]];
+    ask_with(&format!("recipient = [{}]", lists.join(", ")), &waves);
+}
+
+#[test]
+fn a_list_may_wait_for_its_turn() {
+    ask_with(
+        "recipient = [\"reject_rbl_client a.test\", \"reject_rbl_client b.test\", \"reject_rbl_client c.test\"]\n\
+         [lists.\"b.test\"]\nearly = false",
+        &[vec![("9.113.0.203.a.test", A), ("9.113.0.203.c.test", A)], vec![("9.113.0.203.b.test", A)]],
+    );
+}

@@ -111,7 +111,7 @@ impl Dns {
     /// An asker for one decision or one session.
     #[must_use]
     pub fn asker(&self) -> Asker {
-        Asker { dns: self.clone(), queries: Arc::default(), deadline: None }
+        Asker { dns: self.clone(), tally: Arc::new(Tally::new(Arc::clone(&self.counters))), deadline: None }
     }
 
     /// What was counted since the start.
@@ -125,7 +125,7 @@ impl Dns {
 #[derive(Clone, Debug)]
 pub struct Asker {
     dns: Dns,
-    queries: Arc<AtomicU32>,
+    tally: Arc<Tally>,
     deadline: Option<Instant>,
 }
 
@@ -148,7 +148,7 @@ impl Asker {
         match &self.dns.source {
             Source::Network(network) => self.lookup_in(network, &question).await,
             Source::Zone(zone) => {
-                self.queries.fetch_add(1, Ordering::Relaxed);
+                self.tally.queries.fetch_add(1, Ordering::Relaxed);
                 Counters::add(&self.dns.counters.queries);
                 let answer = question.answered(zone.answer(&question));
                 self.dns.counters.add_failure_of(&answer);
@@ -160,9 +160,11 @@ impl Asker {
 
     async fn lookup_in(&self, network: &Arc<Network>, question: &Question<'_>) -> Arc<DnsAnswer> {
         if let Some(answer) = network.cached(question) {
+            self.tally.hits.fetch_add(1, Ordering::Relaxed);
             return answer;
         }
-        let asking = network.ask(question, &self.queries);
+        Counters::add(&self.dns.counters.cache_misses);
+        let asking = network.ask(question, &self.tally.queries);
         let answer = match self.deadline {
             None => Some(asking.await),
             // A question that nobody can wait for is not sent.
@@ -176,7 +178,7 @@ impl Asker {
     /// an answer out of the cache counts for nobody; of a zone file every lookup counts.
     #[must_use]
     pub fn queries(&self) -> u32 {
-        self.queries.load(Ordering::Relaxed)
+        self.tally.queries.load(Ordering::Relaxed)
     }
 
     /// Whether so many questions are on their way that those which can wait should not be asked early.
@@ -189,6 +191,27 @@ impl Asker {
     #[must_use]
     pub fn stopwatch(&self) -> Stopwatch {
         Stopwatch { started: std::time::Instant::now() }
+    }
+}
+
+/// What one asker has counted. Its hits are added to everybody's when it goes: many processors that count in one place
+/// wait for each other.
+#[derive(Debug)]
+struct Tally {
+    queries: AtomicU32,
+    hits: AtomicU32,
+    counters: Arc<Counters>,
+}
+
+impl Tally {
+    fn new(counters: Arc<Counters>) -> Self {
+        Self { queries: AtomicU32::new(0), hits: AtomicU32::new(0), counters }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.counters.cache_hits.fetch_add(self.hits.load(Ordering::Relaxed).into(), Ordering::Relaxed);
     }
 }
 

@@ -52,9 +52,7 @@ impl Network {
     }
 
     pub(crate) fn cached(&self, question: &Question<'_>) -> Option<Arc<DnsAnswer>> {
-        let answer = self.cache.find(question, Instant::now());
-        Counters::add(if answer.is_some() { &self.counters.cache_hits } else { &self.counters.cache_misses });
-        answer
+        self.cache.find(question, Instant::now())
     }
 
     /// The answer of the servers. A question sent for this asker is added to `queries`.

@@ -32,6 +32,9 @@ pub async fn decide(
             walk.decide(stage).await
         }
     };
+    // What would have deferred any other recipient lets "postmaster" pass.
+    let is_waived = settled.deferral == Deferral::IfPermit && stage == Stage::Rcpt && is_postmaster(facts);
+    let settled = if is_waived { Settled::no_objection(stage) } else { settled };
     Decision {
         id,
         time: now,

@@ -9,10 +9,11 @@ mod unauth_destination;
 mod unknown_domain;
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use facts::{ClientName, EmailAddress, Reason, Stage};
+use facts::{EmailAddress, Reason, Stage};
 
 use crate::case::Case;
 use crate::reply::Named;
@@ -30,47 +31,50 @@ pub(crate) enum Begun {
     Asking(Asking),
 }
 
-impl From<Ruling> for Begun {
-    fn from(ruling: Ruling) -> Self {
-        Self::Ruled(ruling)
-    }
-}
-
-fn asking(question: impl Future<Output = Ruling> + Send + 'static) -> Begun {
-    Begun::Asking(Box::pin(question))
-}
-
 /// Whether `restriction` would have to ask, in the list of `stage`.
 pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool {
     match restriction.entry.nature {
-        Nature::Local => matches!(restriction.kind, Kind::Reject | Kind::Defer) && needs_name(case, stage),
+        Nature::Local => {
+            let names_client = matches!(restriction.kind, Kind::Reject | Kind::Defer) && stage == Stage::Connect;
+            names_client && !case.knows_names()
+        }
         Nature::AsksForClientName => !case.knows_names(),
         Nature::Asks => true,
     }
 }
 
-/// Begins `restriction`, which stands in the list of `stage`: it rules at once, or asks. Where its facts are not
-/// known, it does not object.
+/// Begins `restriction`, which stands in the list of `stage`.
 pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, stage: Stage) -> Begun {
+    // What need not ask, or finds its answers in the cache, is done when it is first looked at. Whatever else has been
+    // asked by then is on its way, and found there again.
+    if let Poll::Ready(ruling) = pin!(rule(case, restriction, stage)).poll(&mut Context::from_waker(Waker::noop())) {
+        return Begun::Ruled(ruling);
+    }
+    let (case, restriction) = (Arc::clone(case), Arc::clone(restriction));
+    Begun::Asking(Box::pin(async move { rule(&case, &restriction, stage).await }))
+}
+
+/// What `restriction` says. Where its facts are not known, it does not object.
+async fn rule(case: &Case, restriction: &Restriction, stage: Stage) -> Ruling {
     match &restriction.kind {
-        Kind::Permit => Ruling::permit(Reason::Configured).into(),
-        Kind::Reject => bare(case, stage, 554, "5.7.1", "Access denied"),
-        Kind::Defer => bare(case, stage, 450, "4.3.2", "Try again later"),
-        Kind::PermitMynetworks => permit_mynetworks(case).into(),
-        Kind::PermitSaslAuthenticated => permit_sasl_authenticated(case).into(),
-        Kind::RejectUnknownReverseClientHostname => client_hostname::reject_unknown_reverse(case),
-        Kind::RejectUnknownClientHostname => client_hostname::reject_unknown(case),
-        Kind::RejectInvalidHeloHostname => helo_hostname::reject_invalid(case).into(),
-        Kind::RejectNonFqdnHeloHostname => helo_hostname::reject_non_fqdn(case).into(),
-        Kind::RejectUnknownHeloHostname => helo_hostname::reject_unknown(case),
-        Kind::RejectNonFqdn(subject) => fqdn::reject_non_fqdn(case, *subject).into(),
-        Kind::RejectUnknownDomain(subject) => unknown_domain::reject_unknown_domain(case, *subject),
-        Kind::RejectUnauthDestination => unauth_destination::refuse(case, 554).into(),
-        Kind::DeferUnauthDestination => unauth_destination::refuse(case, 454).into(),
-        Kind::RejectRblClient(_) | Kind::RejectRhsbl(..) | Kind::PermitDnswlClient(_) => {
-            dns_list::begin(case, restriction)
-        }
-        Kind::CheckAccess(subject, table) => access::check_access(case, *subject, table),
+        Kind::Permit => Ruling::permit(Reason::Configured),
+        Kind::Reject => bare(case, stage, 554, "5.7.1", "Access denied").await,
+        Kind::Defer => bare(case, stage, 450, "4.3.2", "Try again later").await,
+        Kind::PermitMynetworks => permit_mynetworks(case),
+        Kind::PermitSaslAuthenticated => permit_sasl_authenticated(case),
+        Kind::RejectUnknownReverseClientHostname => client_hostname::reject_unknown_reverse(case).await,
+        Kind::RejectUnknownClientHostname => client_hostname::reject_unknown(case).await,
+        Kind::RejectInvalidHeloHostname => helo_hostname::reject_invalid(case),
+        Kind::RejectNonFqdnHeloHostname => helo_hostname::reject_non_fqdn(case),
+        Kind::RejectUnknownHeloHostname => helo_hostname::reject_unknown(case).await,
+        Kind::RejectNonFqdn(subject) => fqdn::reject_non_fqdn(case, *subject),
+        Kind::RejectUnknownDomain(subject) => unknown_domain::reject_unknown_domain(case, *subject).await,
+        Kind::RejectUnauthDestination => unauth_destination::refuse(case, 554),
+        Kind::DeferUnauthDestination => unauth_destination::refuse(case, 454),
+        Kind::RejectRblClient(list) => dns_list::reject_rbl_client(case, list).await,
+        Kind::RejectRhsbl(subject, list) => dns_list::reject_rhsbl(case, *subject, list).await,
+        Kind::PermitDnswlClient(list) => dns_list::permit_dnswl_client(case, list).await,
+        Kind::CheckAccess(subject, table) => access::check_access(case, *subject, table).await,
     }
 }
 
@@ -93,34 +97,19 @@ fn permit_sasl_authenticated(case: &Case) -> Ruling {
 }
 
 /// A bare `reject` or `defer`: it speaks of what its list is about (Postfix: reply_name, reply_class).
-fn bare(case: &Arc<Case>, stage: Stage, code: u16, enhanced: &'static str, why: &'static str) -> Begun {
-    let rule = move |name: &str, class: &str| {
+async fn bare(case: &Case, stage: Stage, code: u16, enhanced: &str, why: &str) -> Ruling {
+    let refuse = |name: &str, class: &str| {
         Ruling::refuse(Named { name, class }.rejected(code, enhanced, why), Reason::Configured)
     };
     match stage {
         Stage::Connect => {
-            by_name(case, Subject::Client, move |case, name| rule(&case.name_and_address(name), "Client host"))
+            let looked = case.name(Subject::Client).await;
+            refuse(&case.name_and_address(&looked.name), "Client host").on(looked.answers)
         }
-        Stage::Helo => rule(case.helo_name().unwrap_or_default(), "Helo command").into(),
-        Stage::Mail => rule(case.sender().map_or("", EmailAddress::as_str), "Sender address").into(),
-        Stage::Rcpt => rule(case.recipient().map_or("", EmailAddress::as_str), "Recipient address").into(),
-        Stage::Data => rule("DATA", "Data command").into(),
-        Stage::EndOfData => rule("END-OF-MESSAGE", "End-of-data").into(),
+        Stage::Helo => refuse(case.helo_name().unwrap_or_default(), "Helo command"),
+        Stage::Mail => refuse(case.sender().map_or("", EmailAddress::as_str), "Sender address"),
+        Stage::Rcpt => refuse(case.recipient().map_or("", EmailAddress::as_str), "Recipient address"),
+        Stage::Data => refuse("DATA", "Data command"),
+        Stage::EndOfData => refuse("END-OF-MESSAGE", "End-of-data"),
     }
-}
-
-/// Rules by the client's verified or reverse name: at once where it is known, else after asking for it.
-fn by_name(case: &Arc<Case>, subject: Subject, rule: impl Fn(&Case, &ClientName) -> Ruling + Send + 'static) -> Begun {
-    if let Some(looked) = case.name_known(subject) {
-        return rule(case, &looked.name).into();
-    }
-    let case = Arc::clone(case);
-    asking(async move {
-        let looked = case.name(subject).await;
-        rule(&case, &looked.name).on(looked.answers)
-    })
-}
-
-fn needs_name(case: &Case, stage: Stage) -> bool {
-    stage == Stage::Connect && !case.knows_names()
 }

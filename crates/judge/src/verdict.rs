@@ -43,6 +43,20 @@ pub(crate) struct Settled {
     pub(crate) reason: Reason,
 }
 
+impl Settled {
+    /// Nobody had anything to say.
+    pub(crate) fn no_objection(stage: Stage) -> Self {
+        Self {
+            verdict: Verdict::Permit,
+            reply: None,
+            deferral: Deferral::None,
+            stage,
+            restriction: None,
+            reason: Reason::NoObjection,
+        }
+    }
+}
+
 /// The scales on which one decision is weighed.
 #[derive(Debug)]
 pub(crate) struct Scales {
@@ -163,14 +177,7 @@ impl Scales {
         let permitted = match (self.hold, self.permit) {
             (Some(hold), _) => hold.settled(Verdict::Hold),
             (None, Some(permit)) => permit.settled(Verdict::Permit),
-            (None, None) => Settled {
-                verdict: Verdict::Permit,
-                reply: None,
-                deferral: Deferral::None,
-                stage,
-                restriction: None,
-                reason: Reason::NoObjection,
-            },
+            (None, None) => Settled::no_objection(stage),
         };
         Settled { deferral, ..permitted }
     }

@@ -1,11 +1,10 @@
 //! `check_client_access`, `check_helo_access`, `check_sender_access`, `check_recipient_access`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use facts::{Evidence, Reason, Reply, hostname};
 
-use super::{Begun, by_name};
 use crate::case::Case;
 use crate::destination::Destination;
 use crate::reply::{Named, enhanced_for, server_error};
@@ -18,21 +17,19 @@ use crate::tables::{Row, Table};
 const NULL_SENDER_KEY: &str = "<>";
 
 /// Looks the subject up in `table` and does what its row says (access(5)).
-pub(super) fn check_access(case: &Arc<Case>, subject: Subject, table: &Arc<Table>) -> Begun {
+pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -> Ruling {
     match subject {
         Subject::Client | Subject::ReverseClient => {
-            let table = Arc::clone(table);
-            by_name(case, subject, move |case, name| {
-                let found = find_domain(&table, &name.as_str().to_lowercase())
-                    .or_else(|| find_address(&table, case.client().address));
-                rule(case, &table, found, subject, &case.name_and_address(name))
-            })
+            let looked = case.name(subject).await;
+            let found = find_domain(table, &looked.name.as_str().to_lowercase())
+                .or_else(|| find_address(table, case.client().address));
+            rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
         }
-        Subject::Helo => {
-            let Some(helo) = case.helo_name() else { return Ruling::dunno().into() };
-            rule(case, table, find_domain(table, &helo.to_lowercase()), subject, helo).into()
-        }
-        Subject::Sender | Subject::Recipient => check_address(case, subject, table).into(),
+        Subject::Helo => match case.helo_name() {
+            Some(helo) => rule(case, table, find_domain(table, &helo.to_lowercase()), subject, || helo.into()),
+            None => Ruling::dunno(),
+        },
+        Subject::Sender | Subject::Recipient => check_address(case, subject, table),
     }
 }
 
@@ -40,10 +37,10 @@ fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
     let Some(address) = case.address(subject) else {
         let is_null_sender = subject == Subject::Sender && case.facts.envelope.is_some();
         let found = is_null_sender.then(|| find(table, NULL_SENDER_KEY)).flatten();
-        return rule(case, table, found, subject, "");
+        return rule(case, table, found, subject, || "".into());
     };
     let destination = Destination::of(address, &case.settings);
-    let ruling = rule(case, table, find_mail_address(table, &destination), subject, address.as_str());
+    let ruling = rule(case, table, find_mail_address(table, &destination), subject, || address.as_str().into());
     // A recipient with a route inside may lead anywhere: too suspicious for an OK.
     if subject == Subject::Recipient && destination.routed && matches!(ruling.says, Says::Permit(_)) {
         return Ruling { says: Says::Dunno, evidence: ruling.evidence };
@@ -118,8 +115,15 @@ fn quoted_form(address: &str) -> String {
 }
 
 /// What the row that was found says of the subject that the client calls `name`.
-fn rule(case: &Case, table: &Table, found: Option<Found<'_>>, subject: Subject, name: &str) -> Ruling {
+fn rule<'a>(
+    case: &Case,
+    table: &Table,
+    found: Option<Found<'_>>,
+    subject: Subject,
+    name: impl Fn() -> Cow<'a, str>,
+) -> Ruling {
     let Some((key, row)) = found else { return Ruling::dunno() };
+    let name = &*name();
     let evidence =
         Evidence::Table { table: table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
     let named = Named { name, class: subject.reply_class() };

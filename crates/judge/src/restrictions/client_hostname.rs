@@ -1,10 +1,7 @@
 //! `reject_unknown_reverse_client_hostname`, `reject_unknown_client_hostname`.
 
-use std::sync::Arc;
+use facts::{ClientName, Reason, Reply};
 
-use facts::{ClientName, Reason};
-
-use super::{Begun, by_name};
 use crate::case::Case;
 use crate::reply::reply;
 use crate::restriction::Subject;
@@ -14,26 +11,28 @@ use crate::ruling::{Ruling, UnknownClass};
 const CODE: u16 = 450;
 
 /// Refuses clients without a PTR record.
-pub(super) fn reject_unknown_reverse(case: &Arc<Case>) -> Begun {
-    by_name(case, Subject::ReverseClient, |case, name| {
-        let why = format!("Client host rejected: cannot find your reverse hostname, [{}]", case.client().address);
-        rule(name, "4.7.1", &why, Reason::ReverseNameMissing)
-    })
+pub(super) async fn reject_unknown_reverse(case: &Case) -> Ruling {
+    let looked = case.name(Subject::ReverseClient).await;
+    let refused = || refused(case, "4.7.1", "cannot find your reverse hostname");
+    rule(&looked.name, refused, Reason::ReverseNameMissing).on(looked.answers)
 }
 
 /// Refuses clients whose PTR record is missing or does not lead back to them.
-pub(super) fn reject_unknown(case: &Arc<Case>) -> Begun {
-    by_name(case, Subject::Client, |case, name| {
-        let why = format!("Client host rejected: cannot find your hostname, [{}]", case.client().address);
-        // RFC 7372 §3.3: "Reverse DNS validation failed".
-        rule(name, "4.7.25", &why, Reason::ClientNameMissing)
-    })
+pub(super) async fn reject_unknown(case: &Case) -> Ruling {
+    let looked = case.name(Subject::Client).await;
+    // RFC 7372 §3.3: "Reverse DNS validation failed".
+    let refused = || refused(case, "4.7.25", "cannot find your hostname");
+    rule(&looked.name, refused, Reason::ClientNameMissing).on(looked.answers)
 }
 
-fn rule(name: &ClientName, enhanced: &str, why: &str, reason: Reason) -> Ruling {
+fn rule(name: &ClientName, refused: impl Fn() -> Reply, reason: Reason) -> Ruling {
     match name {
         ClientName::Known(name) => Ruling::dunno().noting(format!("client name {name}")),
-        ClientName::Unknown => Ruling::refuse(reply(CODE, enhanced, why), reason),
-        ClientName::Unclear => Ruling::unknown(UnknownClass::ClientName, reply(450, enhanced, why)),
+        ClientName::Unknown => Ruling::refuse(refused(), reason),
+        ClientName::Unclear => Ruling::unknown(UnknownClass::ClientName, refused()),
     }
+}
+
+fn refused(case: &Case, enhanced: &str, why: &str) -> Reply {
+    reply(CODE, enhanced, &format!("Client host rejected: {why}, [{}]", case.client().address))
 }

@@ -1,16 +1,13 @@
 //! `reject_rbl_client`, `reject_rhsbl_client`, `_reverse_client`, `_helo`, `_sender`, `_recipient`, and
 //! `permit_dnswl_client`.
 
-use std::sync::Arc;
-
 use dns::lists::DnsList;
 use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, Reply, hostname};
 
-use super::{Begun, asking};
 use crate::case::Case;
 use crate::destination::Destination;
 use crate::reply::{Named, reply};
-use crate::restriction::{Kind, Restriction, Subject};
+use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
 
 // Postfix: maps_rbl_reject_code.
@@ -18,33 +15,54 @@ const CODE: u16 = 554;
 /// How much of a list's text goes into a reply, in octets.
 const TEXT_LENGTH_MAX: usize = 500;
 
-/// Asks the list of `restriction`.
-pub(super) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>) -> Begun {
-    let list = match &restriction.kind {
-        Kind::RejectRblClient(list) | Kind::RejectRhsbl(_, list) | Kind::PermitDnswlClient(list) => list,
-        _ => return Ruling::dunno().into(),
-    };
-    if let Some(since) = list.retired() {
-        return Ruling::dunno().noting(format!("{} was closed ({since}): not asked", list.zone)).into();
-    }
-    let case = Arc::clone(case);
-    let restriction = Arc::clone(restriction);
-    match &restriction.kind {
-        Kind::PermitDnswlClient(_) if !is_authorized(&case) => {
-            Ruling::dunno().noting("the recipient is not ours: a welcome host must not relay").into()
-        }
-        Kind::RejectRhsbl(subject, _) if lacks(&case, *subject) => Ruling::dunno().into(),
-        _ => asking(async move { ask(&case, &restriction.kind).await }),
-    }
+/// Refuses clients whose address is listed.
+pub(super) async fn reject_rbl_client(case: &Case, list: &DnsList) -> Ruling {
+    let address = case.client().address;
+    reject_if_listed(case, list, &list.address_question(address), Subject::Client, || address.to_string()).await
 }
 
-async fn ask(case: &Case, kind: &Kind) -> Ruling {
-    match kind {
-        Kind::RejectRblClient(list) => reject_address(case, list).await,
-        Kind::RejectRhsbl(subject, list) => reject_domain(case, *subject, list).await,
-        Kind::PermitDnswlClient(list) => permit_address(case, list).await,
-        _ => Ruling::dunno(),
+/// Refuses clients, HELO names and addresses whose domain is listed.
+pub(super) async fn reject_rhsbl(case: &Case, subject: Subject, list: &DnsList) -> Ruling {
+    let looked;
+    let mut answers = Vec::new();
+    let what = match subject {
+        Subject::Client | Subject::ReverseClient => {
+            looked = case.name(subject).await;
+            answers = looked.answers;
+            match &looked.name {
+                ClientName::Known(name) => Some(&**name),
+                ClientName::Unknown | ClientName::Unclear => None,
+            }
+        }
+        Subject::Helo => case.helo_name(),
+        Subject::Sender | Subject::Recipient => case.address(subject).map(EmailAddress::as_str),
+    };
+    let question = what.and_then(listed_domain).map(|domain| list.domain_question(&domain));
+    let (Some(what), Some(question)) = (what, question) else { return Ruling::dunno().on(answers) };
+    let mut ruling = reject_if_listed(case, list, &question, subject, || what.to_owned()).await;
+    ruling.evidence.splice(0..0, answers.into_iter().map(Evidence::Dns));
+    ruling
+}
+
+/// Lets clients in whose address is listed, if the recipient is ours.
+pub(super) async fn permit_dnswl_client(case: &Case, list: &DnsList) -> Ruling {
+    if !is_authorized(case) {
+        return Ruling::dunno().noting("the recipient is not ours: a welcome host must not relay");
     }
+    if let Some(ruling) = not_asked(list) {
+        return ruling;
+    }
+    let address = case.client().address;
+    let answer = case.asker.lookup(&list.address_question(address), RecordType::A).await;
+    if answer.failure().is_some_and(|failure| failure.is_temporary()) {
+        let named = Named { name: &address.to_string(), class: Subject::Client.reply_class() };
+        let reply = named.rejected(450, "4.7.1", "Service unavailable");
+        return Ruling::unknown(UnknownClass::WelcomeList, reply).on([answer]);
+    }
+    if !list.counts(&answer) {
+        return Ruling::dunno().on([answer]);
+    }
+    Ruling::permit(Reason::WelcomeListed).with(listing(list, &address.to_string())).on([answer])
 }
 
 /// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
@@ -53,37 +71,10 @@ fn is_authorized(case: &Case) -> bool {
         || case.recipient().is_none_or(|recipient| Destination::of(recipient, &case.settings).is_authorized())
 }
 
-/// Whether there is nothing to ask for.
-fn lacks(case: &Case, subject: Subject) -> bool {
-    match subject {
-        Subject::Client | Subject::ReverseClient => false,
-        Subject::Helo => case.helo_name().is_none(),
-        Subject::Sender | Subject::Recipient => case.address(subject).is_none(),
-    }
-}
-
-async fn reject_address(case: &Case, list: &DnsList) -> Ruling {
-    let address = case.client().address;
-    let question = list.address_question(address);
-    reject_if_listed(case, list, &question, &address.to_string(), Subject::Client).await
-}
-
-async fn reject_domain(case: &Case, subject: Subject, list: &DnsList) -> Ruling {
-    let mut answers = Vec::new();
-    let what = match subject {
-        Subject::Client | Subject::ReverseClient => {
-            let looked = case.name(subject).await;
-            answers = looked.answers;
-            let ClientName::Known(name) = looked.name else { return Ruling::dunno().on(answers) };
-            name.to_string()
-        }
-        Subject::Helo => case.helo_name().unwrap_or_default().to_owned(),
-        Subject::Sender | Subject::Recipient => case.address(subject).map_or("", EmailAddress::as_str).to_owned(),
-    };
-    let Some(domain) = listed_domain(&what) else { return Ruling::dunno().on(answers) };
-    let mut ruling = reject_if_listed(case, list, &list.domain_question(&domain), &what, subject).await;
-    ruling.evidence.splice(0..0, answers.into_iter().map(Evidence::Dns));
-    ruling
+/// A list that nobody runs any more says nothing.
+fn not_asked(list: &DnsList) -> Option<Ruling> {
+    let since = list.retired()?;
+    Some(Ruling::dunno().noting(format!("{} was closed ({since}): not asked", list.zone)))
 }
 
 /// The domain to ask for, in ASCII: not for literals, and not for names that end in digits, which some lists answer
@@ -97,7 +88,16 @@ fn listed_domain(what: &str) -> Option<String> {
     dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain)).map(|domain| domain.to_ascii_lowercase())
 }
 
-async fn reject_if_listed(case: &Case, list: &DnsList, question: &str, what: &str, subject: Subject) -> Ruling {
+async fn reject_if_listed(
+    case: &Case,
+    list: &DnsList,
+    question: &str,
+    subject: Subject,
+    what: impl Fn() -> String,
+) -> Ruling {
+    if let Some(ruling) = not_asked(list) {
+        return ruling;
+    }
     let answer = case.asker.lookup(question, RecordType::A).await;
     if answer.failure().is_some_and(|failure| failure.is_temporary()) {
         let reply = reply(450, "4.7.1", "Service unavailable");
@@ -108,23 +108,9 @@ async fn reject_if_listed(case: &Case, list: &DnsList, question: &str, what: &st
     }
     // Only a listing is worth a second question.
     let text = case.asker.lookup(question, RecordType::Txt).await;
-    let reply = blocked(list, what, subject, &joined_text(&text));
-    Ruling::refuse(reply, Reason::BlockListed).with(listing(list, what)).on([answer, text])
-}
-
-async fn permit_address(case: &Case, list: &DnsList) -> Ruling {
-    let address = case.client().address;
-    let answer = case.asker.lookup(&list.address_question(address), RecordType::A).await;
-    let address = address.to_string();
-    if answer.failure().is_some_and(|failure| failure.is_temporary()) {
-        let named = Named { name: &address, class: Subject::Client.reply_class() };
-        let reply = named.rejected(450, "4.7.1", "Service unavailable");
-        return Ruling::unknown(UnknownClass::WelcomeList, reply).on([answer]);
-    }
-    if !list.counts(&answer) {
-        return Ruling::dunno().on([answer]);
-    }
-    Ruling::permit(Reason::WelcomeListed).with(listing(list, &address)).on([answer])
+    let what = what();
+    let reply = blocked(list, &what, subject, &joined_text(&text));
+    Ruling::refuse(reply, Reason::BlockListed).with(listing(list, &what)).on([answer, text])
 }
 
 fn listing(list: &DnsList, what: &str) -> Evidence {

@@ -1,10 +1,7 @@
 //! `reject_invalid_helo_hostname`, `reject_non_fqdn_helo_hostname`, `reject_unknown_helo_hostname`.
 
-use std::sync::Arc;
-
 use facts::{Reason, RecordType, Reply, hostname};
 
-use super::{Begun, asking};
 use crate::case::Case;
 use crate::reply::Named;
 use crate::restriction::Subject;
@@ -43,32 +40,24 @@ pub(super) fn reject_non_fqdn(case: &Case) -> Ruling {
 }
 
 /// Refuses a HELO name that has no A, AAAA or MX record.
-pub(super) fn reject_unknown(case: &Arc<Case>) -> Begun {
-    let Some(helo) = case.helo_name() else { return Ruling::dunno().into() };
+pub(super) async fn reject_unknown(case: &Case) -> Ruling {
+    let Some(helo) = case.helo_name() else { return Ruling::dunno() };
     if helo.starts_with('[') {
-        return reject_invalid_literal(helo).into();
+        return reject_invalid_literal(helo);
     }
     // What is no host name is not in the DNS.
     if !hostname::is_hostname(helo) {
-        return Ruling::refuse(unknown(helo), Reason::HeloUnknown).into();
+        return Ruling::refuse(unknown(helo), Reason::HeloUnknown);
     }
-    let case = Arc::clone(case);
-    asking(async move { look_up(&case).await })
-}
-
-async fn look_up(case: &Case) -> Ruling {
-    let helo = case.helo_name().unwrap_or_default();
     let mut answers = Vec::new();
     for record_type in [RecordType::A, RecordType::Aaaa, RecordType::Mx] {
-        let answer = case.asker.lookup(helo, record_type).await;
-        answers.push(Arc::clone(&answer));
+        answers.push(case.asker.lookup(helo, record_type).await);
         // A null MX is a record too: it speaks of taking mail, not of sending it.
-        if !answer.records().is_empty() {
+        if answers.last().is_some_and(|answer| !answer.records().is_empty()) {
             return Ruling::dunno().on(answers);
         }
     }
-    let is_temporary = answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary()));
-    if is_temporary {
+    if answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary())) {
         return Ruling::unknown(UnknownClass::Domain, unknown(helo)).on(answers);
     }
     Ruling::refuse(unknown(helo), Reason::HeloUnknown).on(answers)

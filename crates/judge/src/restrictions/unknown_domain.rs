@@ -1,10 +1,7 @@
 //! `reject_unknown_sender_domain`, `reject_unknown_recipient_domain`.
 
-use std::sync::Arc;
+use facts::{DnsAnswer, EmailAddress, Reason, Record, RecordType, Reply, hostname};
 
-use facts::{DnsAnswer, EmailAddress, Reason, Record, RecordType, hostname};
-
-use super::{Begun, asking};
 use crate::case::Case;
 use crate::destination::{Class, Destination};
 use crate::reply::Named;
@@ -16,46 +13,40 @@ const CODE: u16 = 450;
 
 /// Refuses an address whose domain takes no mail: no MX, A or AAAA record, or a null MX (RFC 7505). Addresses that
 /// end here and address literals pass.
-pub(super) fn reject_unknown_domain(case: &Arc<Case>, subject: Subject) -> Begun {
-    let Some(address) = case.address(subject) else { return Ruling::dunno().into() };
+pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruling {
+    let Some(address) = case.address(subject) else { return Ruling::dunno() };
     let destination = Destination::of(address, &case.settings);
     let domain = destination.domain();
     if destination.class == Class::Final || domain.starts_with('[') && domain.ends_with(']') {
-        return Ruling::dunno().into();
+        return Ruling::dunno();
     }
-    let address = address.clone();
-    let case = Arc::clone(case);
-    asking(async move { Question { case, subject, address, domain: destination.domain().into() }.ask().await })
+    let refusals = Refusals { subject, address, domain };
+    let Some(name) = dns::to_ascii(domain).filter(|name| hostname::is_hostname(name)) else {
+        return refusals.refuse("Domain not found");
+    };
+    let mut answers = Vec::new();
+    for record_type in [RecordType::Mx, RecordType::A, RecordType::Aaaa] {
+        let answer = case.asker.lookup(&name, record_type).await;
+        let settled = refusals.rule(&answer);
+        answers.push(answer);
+        if let Some(ruling) = settled {
+            return ruling.on(answers);
+        }
+    }
+    if answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary())) {
+        return Ruling::unknown(UnknownClass::Domain, refusals.reply("Domain not found")).on(answers);
+    }
+    refusals.refuse("Domain not found").on(answers)
 }
 
-struct Question {
-    case: Arc<Case>,
+/// What an address may be refused for.
+struct Refusals<'a> {
     subject: Subject,
-    address: EmailAddress,
-    domain: Box<str>,
+    address: &'a EmailAddress,
+    domain: &'a str,
 }
 
-impl Question {
-    async fn ask(self) -> Ruling {
-        let Some(domain) = dns::to_ascii(&self.domain).filter(|domain| hostname::is_hostname(domain)) else {
-            return self.refuse("Domain not found");
-        };
-        let mut answers = Vec::new();
-        for record_type in [RecordType::Mx, RecordType::A, RecordType::Aaaa] {
-            let answer = self.case.asker.lookup(&domain, record_type).await;
-            answers.push(Arc::clone(&answer));
-            if let Some(ruling) = self.rule(&answer) {
-                return ruling.on(answers);
-            }
-        }
-        let is_temporary = answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary()));
-        if is_temporary {
-            let reply = self.named().rejected(450, self.enhanced(), "Domain not found");
-            return Ruling::unknown(UnknownClass::Domain, reply).on(answers);
-        }
-        self.refuse("Domain not found").on(answers)
-    }
-
+impl Refusals<'_> {
     /// What one answer settles, if anything.
     fn rule(&self, answer: &DnsAnswer) -> Option<Ruling> {
         let records = answer.records();
@@ -79,7 +70,12 @@ impl Question {
             Subject::Sender => Reason::SenderDomainUnknown,
             _ => Reason::RecipientDomainUnknown,
         };
-        Ruling::refuse(self.named().rejected(CODE, self.enhanced(), why), reason)
+        Ruling::refuse(self.reply(why), reason)
+    }
+
+    fn reply(&self, why: &str) -> Reply {
+        let enhanced = if self.subject == Subject::Sender { "4.1.8" } else { "4.1.2" };
+        self.named().rejected(CODE, enhanced, why)
     }
 
     /// RFC 7505 §4.2: 550 5.7.27 for a sender, 556 5.1.10 for a recipient.
@@ -94,9 +90,5 @@ impl Question {
 
     fn named(&self) -> Named<'_> {
         Named { name: self.address.as_str(), class: self.subject.reply_class() }
-    }
-
-    fn enhanced(&self) -> &'static str {
-        if self.subject == Subject::Sender { "4.1.8" } else { "4.1.2" }
     }
 }
