@@ -28,6 +28,7 @@ pub(crate) struct Cache {
     seed: RandomState,
     shelf_weight_max: u32,
     lifetimes: Lifetimes,
+    started: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -39,10 +40,12 @@ struct Shelf {
     weight: u32,
 }
 
+/// Small, as there are many: what is looked for is seldom near what was found before.
 #[derive(Debug)]
 struct Kept {
     answer: Arc<DnsAnswer>,
-    until: Instant,
+    /// In seconds after the cache's start, rounded up.
+    until: u32,
     was_found: bool,
 }
 
@@ -53,22 +56,33 @@ impl Cache {
             seed: RandomState::new(),
             shelf_weight_max: settings.cache_entries_max.div_ceil(SHELVES),
             lifetimes: Lifetimes::from(settings),
+            started: Instant::now(),
         }
     }
 
+    fn seconds(&self, time: Instant) -> u32 {
+        u32::try_from(time.saturating_duration_since(self.started).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn find(&self, question: &Question<'_>, now: Instant) -> Option<Arc<DnsAnswer>> {
-        let key = self.seed.hash_one(question);
+        let (key, now) = (self.seed.hash_one(question), self.seconds(now));
         let mut shelf = self.shelf(key);
         let kept = shelf.answers.get_mut(&key)?;
-        let is_good = kept.until > now && Question::of(&kept.answer) == *question;
-        kept.was_found |= is_good;
-        is_good.then(|| Arc::clone(&kept.answer))
+        if kept.until <= now || Question::of(&kept.answer) != *question {
+            return None;
+        }
+        // Written once, or processors that find the same answer would take it from each other.
+        if !kept.was_found {
+            kept.was_found = true;
+        }
+        Some(Arc::clone(&kept.answer))
     }
 
     /// Keeps `answer`, whose records or SOA may be kept for `ttl`.
     pub(crate) fn insert(&self, answer: Arc<DnsAnswer>, ttl: Option<Duration>, now: Instant) {
         let key = self.seed.hash_one(Question::of(&answer));
-        let until = now + self.lifetimes.of(answer.failure(), ttl);
+        let until = self.seconds(now + self.lifetimes.of(answer.failure(), ttl));
+        let now = self.seconds(now);
         let Some(room_for_others) = self.shelf_weight_max.checked_sub(weight(&answer)) else { return };
         let mut shelf = self.shelf(key);
         shelf.shrink_to(room_for_others, now);
@@ -91,7 +105,7 @@ impl Shelf {
     }
 
     /// The clock algorithm: what was found since it was last looked at gets another round.
-    fn shrink_to(&mut self, weight_max: u32, now: Instant) {
+    fn shrink_to(&mut self, weight_max: u32, now: u32) {
         while self.weight > weight_max {
             let Some(key) = self.order.pop_front() else { return };
             match self.answers.get_mut(&key) {

@@ -4,6 +4,9 @@ use facts::EmailAddress;
 
 use crate::Settings;
 
+/// What may stand between a user and another host in a local part.
+const ROUTE_SIGNS: [char; 3] = ['@', '%', '!'];
+
 /// Whose a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -31,14 +34,14 @@ pub(crate) struct Destination {
 impl Destination {
     /// Resolves `address` by the domains of `settings`.
     pub(crate) fn of(address: &EmailAddress, settings: &Settings) -> Self {
-        let mut address = qualified(&address.as_str().to_lowercase(), &settings.hostname);
+        let mut address = qualified(address.as_str().to_lowercase(), &settings.hostname);
         // Each turn takes a domain off, so that it ends.
         while let Some(inner) = inner_address(&address, settings) {
-            address = qualified(&inner, &settings.hostname);
+            address = qualified(inner, &settings.hostname);
         }
         let domain_at = address.rfind('@').map_or(address.len(), |at| at + 1);
         let class = settings.class_of(&address[domain_at..]);
-        let routed = address[..domain_at.saturating_sub(1)].contains(['@', '%', '!']);
+        let routed = address[..domain_at.saturating_sub(1)].contains(ROUTE_SIGNS);
         Self { address, domain_at, class, routed }
     }
 
@@ -55,17 +58,22 @@ impl Destination {
 }
 
 /// With our own host name where there is no domain, and without a trailing dot.
-fn qualified(address: &str, hostname: &str) -> String {
-    let bare = address.strip_suffix('.').filter(|bare| bare.contains('@') && !bare.ends_with(['.', '@']));
-    let address = bare.unwrap_or(address);
-    let address = address.strip_suffix('@').unwrap_or(address);
-    if address.contains('@') { address.to_owned() } else { format!("{address}@{hostname}") }
+fn qualified(mut address: String, hostname: &str) -> String {
+    let has_dot = address.strip_suffix('.').is_some_and(|bare| bare.contains('@') && !bare.ends_with(['.', '@']));
+    if has_dot || address.ends_with('@') {
+        address.pop();
+    }
+    if !address.contains('@') {
+        address.push('@');
+        address.push_str(hostname);
+    }
+    address
 }
 
 /// What remains of an address of ours whose local part names another host: `a%b@ours` means `a@b`.
 fn inner_address(address: &str, settings: &Settings) -> Option<String> {
     let (local_part, domain) = address.rsplit_once('@')?;
-    if settings.class_of(domain) != Class::Final {
+    if !local_part.contains(ROUTE_SIGNS) || settings.class_of(domain) != Class::Final {
         return None;
     }
     if local_part.contains('@') {

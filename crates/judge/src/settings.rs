@@ -1,10 +1,10 @@
 //! The judge's settings, compiled from the configuration once and then only read.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use facts::{NetworkList, Stage};
+use rustc_hash::FxHashSet;
 use toml::Spanned;
 
 use crate::config::{self, Config};
@@ -41,8 +41,8 @@ pub struct Settings {
     pub(crate) helo_required: bool,
     /// In the order of evaluation.
     pub(crate) lists: Vec<List>,
-    domains: HashSet<String>,
-    relay_domains: HashSet<String>,
+    domains: FxHashSet<String>,
+    relay_domains: FxHashSet<String>,
     warnings: Vec<Mistake>,
 }
 
@@ -100,6 +100,9 @@ impl Settings {
     pub(crate) fn class_of(&self, domain: &str) -> Class {
         if self.domains.contains(domain) {
             return Class::Final;
+        }
+        if self.relay_domains.is_empty() {
+            return Class::Foreign;
         }
         let mut parents = std::iter::successors(Some(domain), |name| name.split_once('.').map(|(_, parent)| parent));
         if parents.any(|name| self.relay_domains.contains(name)) { Class::Relay } else { Class::Foreign }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use facts::{Deferral, Outcome, Reason, Reply, Stage, Verdict};
 
-use crate::ruling::{Ruling, Says, Unknown, UnknownClass};
+use crate::ruling::{Says, Unknown, UnknownClass};
 
 /// What follows from a restriction that could not answer. Nothing that failed to answer refuses for good.
 fn when_unknown(unknown: Unknown) -> Says {
@@ -101,14 +101,8 @@ impl Scales {
     }
 
     /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
-    pub(crate) fn weigh(
-        &mut self,
-        ruling: &Ruling,
-        stage: Stage,
-        restriction: &Arc<str>,
-        warn: bool,
-    ) -> (Outcome, Next) {
-        let says = match ruling.says.clone() {
+    pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &Arc<str>, warn: bool) -> (Outcome, Next) {
+        let says = match says {
             Says::Unknown(unknown) => when_unknown(unknown),
             says => says,
         };
@@ -186,6 +180,7 @@ impl Scales {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ruling::Ruling;
 
     /// Weighs a line of words, list by list: `p` permit, `d` dunno, `r` 554, `t` 450, `P` DEFER_IF_PERMIT,
     /// `R` DEFER_IF_REJECT, `h` hold, `x` discard, `w` before a word warn_if_reject, `/` the next list, `|` the next
@@ -201,8 +196,12 @@ mod tests {
                         warn = true;
                         continue;
                     }
-                    let (_, next) =
-                        scales.weigh(&ruling(word), Stage::Rcpt, &word.to_string().into(), std::mem::take(&mut warn));
+                    let (_, next) = scales.weigh(
+                        ruling(word).says,
+                        Stage::Rcpt,
+                        &word.to_string().into(),
+                        std::mem::take(&mut warn),
+                    );
                     match next {
                         Next::Restriction => {}
                         Next::List => break,

@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
             }
             for (position, restriction) in list.restrictions.iter().enumerate() {
                 let (ruling, micros) = self.ruling(index, position).await;
-                let (outcome, next) = scales.weigh(&ruling, list.stage, &restriction.text, restriction.warn);
+                let (outcome, next) = scales.weigh(ruling.says, list.stage, &restriction.text, restriction.warn);
                 self.findings.push(Finding {
                     stage: list.stage,
                     restriction: Arc::clone(&restriction.text),
