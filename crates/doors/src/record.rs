@@ -89,7 +89,7 @@ fn human(entry: &Entry<'_>, stamped: bool) -> String {
 fn write_human(line: &mut String, Entry { door, facts, decision, elapsed, .. }: &Entry<'_>) -> fmt::Result {
     write!(line, "decision id={} door={door} stage={} verdict={}", decision.id, decision.stage, decision.verdict)?;
     write!(line, " reason={}", decision.reason)?;
-    if let Some(restriction) = &decision.restriction {
+    if let Some(restriction) = decision.restriction {
         write!(line, " restriction=\"{}\"", Quoted(restriction))?;
     }
     let client_name = facts.client.name.as_ref().map_or("unknown", |name| name.as_str());

@@ -44,7 +44,7 @@ impl<'a> Report<'a> {
             verdict: decision.verdict,
             reply: decision.reply.as_ref().map(ToString::to_string),
             stage: decision.stage,
-            restriction: decision.restriction.as_deref(),
+            restriction: decision.restriction,
             reason: decision.reason,
             findings: &decision.findings,
             authentication: Authentication::default(),

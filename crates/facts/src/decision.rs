@@ -209,10 +209,14 @@ impl fmt::Display for Evidence {
 /// What one restriction found, and on what grounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The stage of the list in which the restriction stands.
+    /// The list in which the restriction stands, by its key in the configuration; empty for what no list holds. The
+    /// findings of a list are those of its first restrictions, one for each.
+    #[serde(skip)]
+    pub list: &'static str,
+    /// The stage of that list.
     pub stage: Stage,
     /// The restriction with its arguments, as configured.
-    pub restriction: Arc<str>,
+    pub restriction: &'static str,
     /// What it came to.
     pub outcome: Outcome,
     /// On what grounds.
@@ -248,7 +252,7 @@ pub struct Decision {
     /// The stage at which it was settled.
     pub stage: Stage,
     /// The restriction that settled it, with its arguments; `None` where none objected.
-    pub restriction: Option<Arc<str>>,
+    pub restriction: Option<&'static str>,
     /// Why.
     pub reason: Reason,
     /// What each restriction found, in order.

@@ -94,10 +94,11 @@ fn without_walking(settings: &Settings, facts: &Facts, stage: Stage) -> Option<(
     if !settings.helo_required || !lacks_helo || !matches!(stage, Stage::Mail | Stage::Rcpt) {
         return None;
     }
-    let restriction: Arc<str> = "helo_required".into();
+    let restriction = "helo_required";
     let finding = Finding {
+        list: "",
         stage: Stage::Mail,
-        restriction: Arc::clone(&restriction),
+        restriction,
         outcome: Outcome::Reject,
         evidence: Vec::new(),
         micros: 0,

@@ -1,8 +1,8 @@
 //! Lists of restrictions, from the words that an administrator writes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dns::lists::DnsList;
 use facts::closest;
@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
             let Some((kind, entry, text)) = parsed else { continue };
             let early = self.is_early(&kind);
             let text = if warn { format!("warn_if_reject {text}") } else { text };
-            restrictions.push(Restriction { kind, entry, warn, text: text.into(), early });
+            restrictions.push(Restriction { kind, entry, warn, text: kept(text), early });
         }
         restrictions
     }
@@ -162,6 +162,18 @@ impl<'a> Parser<'a> {
     fn mistake(&mut self, word: Word<'_>, message: String) {
         self.mistakes.push(Mistake { span: word.span(), message });
     }
+}
+
+/// The one copy of `text` that lives as long as the program.
+fn kept(text: String) -> &'static str {
+    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(text) = texts.get(&*text) {
+        return text;
+    }
+    let text: &'static str = text.leak();
+    texts.insert(text);
+    text
 }
 
 fn entry(name: &str) -> Option<&'static Entry> {

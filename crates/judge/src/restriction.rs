@@ -16,8 +16,9 @@ pub struct Restriction {
     pub entry: &'static Entry,
     /// Whether `warn_if_reject` stands before it.
     pub warn: bool,
-    /// As configured, with its argument: for findings and logs.
-    pub text: Arc<str>,
+    /// As configured, with its argument: for findings and logs. Each text is kept once and for good, so that findings
+    /// need not count who still holds it, on all processors at once: there are as many as administrators write.
+    pub text: &'static str,
     /// Whether its question may go out before its turn comes (`[lists."ZONE"] early`).
     pub early: bool,
 }

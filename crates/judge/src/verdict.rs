@@ -1,7 +1,5 @@
 //! From rulings to one verdict: what outweighs what, and what becomes of a missing answer.
 
-use std::sync::Arc;
-
 use facts::{Deferral, Outcome, Reason, Reply, Stage, Verdict};
 
 use crate::ruling::{Says, Unknown, UnknownClass};
@@ -39,7 +37,7 @@ pub(crate) struct Settled {
     pub(crate) reply: Option<Reply>,
     pub(crate) deferral: Deferral,
     pub(crate) stage: Stage,
-    pub(crate) restriction: Option<Arc<str>>,
+    pub(crate) restriction: Option<&'static str>,
     pub(crate) reason: Reason,
 }
 
@@ -72,7 +70,7 @@ pub(crate) struct Scales {
 #[derive(Clone, Debug)]
 struct Held {
     stage: Stage,
-    restriction: Arc<str>,
+    restriction: &'static str,
     reason: Reason,
     reply: Option<Reply>,
 }
@@ -101,12 +99,12 @@ impl Scales {
     }
 
     /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
-    pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &Arc<str>, warn: bool) -> (Outcome, Next) {
+    pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> (Outcome, Next) {
         let says = match says {
             Says::Unknown(unknown) => when_unknown(unknown),
             says => says,
         };
-        let held = |reply, reason| Held { stage, restriction: Arc::clone(restriction), reason, reply };
+        let held = |reply, reason| Held { stage, restriction, reason, reply };
         let (outcome, next) = match says {
             Says::Dunno => (Outcome::Dunno, Next::Restriction),
             Says::Permit(reason) => {
@@ -196,12 +194,7 @@ mod tests {
                         warn = true;
                         continue;
                     }
-                    let (_, next) = scales.weigh(
-                        ruling(word).says,
-                        Stage::Rcpt,
-                        &word.to_string().into(),
-                        std::mem::take(&mut warn),
-                    );
+                    let (_, next) = scales.weigh(ruling(word).says, Stage::Rcpt, "x", std::mem::take(&mut warn));
                     match next {
                         Next::Restriction => {}
                         Next::List => break,

@@ -73,10 +73,11 @@ impl<'a> Walk<'a> {
             }
             for (position, restriction) in list.restrictions.iter().enumerate() {
                 let (ruling, micros) = self.ruling(index, position).await;
-                let (outcome, next) = scales.weigh(ruling.says, list.stage, &restriction.text, restriction.warn);
+                let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, restriction.warn);
                 self.findings.push(Finding {
+                    list: list.name,
                     stage: list.stage,
-                    restriction: Arc::clone(&restriction.text),
+                    restriction: restriction.text,
                     outcome,
                     evidence: ruling.evidence,
                     micros,

@@ -1,7 +1,5 @@
 //! The findings of a decision laid beside the lists of the configuration, so that what was not asked can be told too.
 
-use std::sync::Arc;
-
 use facts::{Finding, Stage};
 use judge::List;
 
@@ -25,17 +23,13 @@ impl Chapter<'_> {
 /// The chapters of a decision at RCPT: what was found before any list spoke, then list by list.
 #[must_use]
 pub fn chapters<'a>(lists: &'a [List], findings: &'a [Finding]) -> Vec<Chapter<'a>> {
-    let lists: Vec<&List> = lists.iter().filter(|list| list.stage <= Stage::Rcpt).collect();
-    // A finding shares the very text of its restriction, so that twins in two lists are told apart.
-    let is_of = |finding: &Finding, text: &Arc<str>| Arc::ptr_eq(&finding.restriction, text);
-    let texts = || lists.iter().flat_map(|list| &list.restrictions).map(|restriction| &restriction.text);
-    let before = findings.iter().filter(|finding| !texts().any(|text| is_of(finding, text)));
-    let before: Vec<_> = before.map(|finding| (&*finding.restriction, Some(finding))).collect();
-    let entry = |text: &'a Arc<str>| (&**text, findings.iter().find(|finding| is_of(finding, text)));
-    let chapter = |list: &&'a List| Chapter {
-        name: list.name,
-        entries: list.restrictions.iter().map(|restriction| entry(&restriction.text)).collect(),
+    let of = |name: &'a str| findings.iter().filter(move |finding| finding.list == name);
+    let chapter = |list: &'a List| {
+        let found = of(list.name).map(Some).chain(std::iter::repeat(None));
+        let entries = list.restrictions.iter().map(|restriction| restriction.text).zip(found).collect();
+        Chapter { name: list.name, entries }
     };
+    let before: Vec<_> = of("").map(|finding| (finding.restriction, Some(finding))).collect();
     let first = (!before.is_empty()).then_some(Chapter { name: "before the lists", entries: before });
-    first.into_iter().chain(lists.iter().map(chapter)).collect()
+    first.into_iter().chain(lists.iter().filter(|list| list.stage <= Stage::Rcpt).map(chapter)).collect()
 }

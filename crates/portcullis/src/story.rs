@@ -103,7 +103,7 @@ fn tell_chapter(out: &mut impl Write, chapter: &Chapter<'_>, width: usize) -> io
 
 fn tell_finding(out: &mut impl Write, finding: &Finding, width: usize) -> io::Result<()> {
     let (mark, style, words) = outcome_told(finding.outcome);
-    let restriction = visible(&finding.restriction);
+    let restriction = visible(finding.restriction);
     write!(out, "  {style}{mark} {restriction:<width$}  {words}{style:#}")?;
     if finding.micros >= 1000 {
         write!(out, "{QUIET}  {} ms{QUIET:#}", finding.micros / 1000)?;
@@ -136,7 +136,7 @@ fn tell_end(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
     if let Some(reply) = &decision.reply {
         told(out, "reply", visible(&reply.to_string()))?;
     }
-    if let Some(restriction) = &decision.restriction {
+    if let Some(restriction) = decision.restriction {
         told(out, "settled by", format_args!("{} ({})", visible(restriction), decision.stage))?;
     }
     told(out, "reason", reason_told(decision.reason))?;

@@ -25,7 +25,7 @@ fn facts(helo_name: &str, sender: &str, recipient: &str) -> Facts {
 }
 
 fn rejected(text: &str, evidence: &str) -> Decision {
-    let restriction: Arc<str> = "reject_rbl_client zen.example".into();
+    let restriction = "reject_rbl_client zen.example";
     Decision {
         id: DecisionId::new(UNIX_EPOCH + NOW, 7),
         time: UNIX_EPOCH + NOW,
@@ -33,9 +33,10 @@ fn rejected(text: &str, evidence: &str) -> Decision {
         reply: Some(Reply::new(554, "5.7.1", text)),
         deferral: Deferral::None,
         stage: Stage::Rcpt,
-        restriction: Some(Arc::clone(&restriction)),
+        restriction: Some(restriction),
         reason: Reason::BlockListed,
         findings: vec![Finding {
+            list: "recipient",
             stage: Stage::Rcpt,
             restriction,
             outcome: Outcome::Reject,
