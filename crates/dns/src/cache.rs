@@ -6,7 +6,7 @@ use std::mem::size_of;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use facts::{DnsAnswer, DnsFailure, Record};
+use facts::{DnsAnswer, DnsFailure, Record, RecordType};
 use rustc_hash::FxHashMap;
 
 use crate::Settings;
@@ -33,20 +33,38 @@ pub(crate) struct Cache {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    /// By the question's hash; that an answer is to this question is checked when it is found.
+    /// By the question's hash under a seed that nobody outside knows.
     answers: FxHashMap<u64, Kept>,
     /// Each key in `answers` once, the next to be looked at first.
     order: VecDeque<u64>,
     weight: u32,
 }
 
-/// Small, as there are many: what is looked for is seldom near what was found before.
+/// Small, as there are many, and what is looked for is seldom near what was found before.
 #[derive(Debug)]
 struct Kept {
-    answer: Arc<DnsAnswer>,
+    what: What,
     /// In seconds after the cache's start, rounded up.
     until: u32,
     was_found: bool,
+}
+
+#[derive(Debug)]
+enum What {
+    /// That there are no records. Most answers are that, and it needs no room of its own; the length of the name and the
+    /// type stand by for the hash, so that 80 bits tell questions apart.
+    Nothing { failure: DnsFailure, name_length: u8, record_type: RecordType },
+    /// Records, with their question.
+    Records(Arc<DnsAnswer>),
+}
+
+impl Kept {
+    fn weight(&self) -> u32 {
+        match &self.what {
+            What::Nothing { .. } => 1,
+            What::Records(answer) => weight(answer),
+        }
+    }
 }
 
 impl Cache {
@@ -68,14 +86,22 @@ impl Cache {
         let (key, now) = (self.seed.hash_one(question), self.seconds(now));
         let mut shelf = self.shelf(key);
         let kept = shelf.answers.get_mut(&key)?;
-        if kept.until <= now || Question::of(&kept.answer) != *question {
+        if kept.until <= now {
             return None;
         }
+        let found = match &kept.what {
+            What::Nothing { failure, name_length, record_type } => {
+                let is_it = usize::from(*name_length) == question.name.len() && *record_type == question.record_type;
+                is_it.then_some(Err(*failure))?
+            }
+            What::Records(answer) => (Question::of(answer) == *question).then(|| Ok(Arc::clone(answer)))?,
+        };
         // Written once, or processors that find the same answer would take it from each other.
         if !kept.was_found {
             kept.was_found = true;
         }
-        Some(Arc::clone(&kept.answer))
+        drop(shelf);
+        Some(found.unwrap_or_else(|failure| question.answered(Err(failure))))
     }
 
     /// Keeps `answer`, whose records or SOA may be kept for `ttl`.
@@ -83,10 +109,16 @@ impl Cache {
         let key = self.seed.hash_one(Question::of(&answer));
         let until = self.seconds(now + self.lifetimes.of(answer.failure(), ttl));
         let now = self.seconds(now);
-        let Some(room_for_others) = self.shelf_weight_max.checked_sub(weight(&answer)) else { return };
+        let name_length = u8::try_from(answer.name.len()).expect("a name that was asked has 253 octets at most");
+        let what = match answer.failure() {
+            Some(failure) => What::Nothing { failure, name_length, record_type: answer.record_type },
+            None => What::Records(answer),
+        };
+        let kept = Kept { what, until, was_found: false };
+        let Some(room_for_others) = self.shelf_weight_max.checked_sub(kept.weight()) else { return };
         let mut shelf = self.shelf(key);
         shelf.shrink_to(room_for_others, now);
-        shelf.insert(key, Kept { answer, until, was_found: false });
+        shelf.insert(key, kept);
     }
 
     fn shelf(&self, key: u64) -> MutexGuard<'_, Shelf> {
@@ -97,9 +129,9 @@ impl Cache {
 
 impl Shelf {
     fn insert(&mut self, key: u64, kept: Kept) {
-        self.weight += weight(&kept.answer);
+        self.weight += kept.weight();
         match self.answers.insert(key, kept) {
-            Some(replaced) => self.weight -= weight(&replaced.answer),
+            Some(replaced) => self.weight -= replaced.weight(),
             None => self.order.push_back(key),
         }
     }
@@ -113,7 +145,7 @@ impl Shelf {
                     kept.was_found = false;
                     self.order.push_back(key);
                 }
-                _ => self.weight -= self.answers.remove(&key).map_or(0, |kept| weight(&kept.answer)),
+                _ => self.weight -= self.answers.remove(&key).map_or(0, |kept| kept.weight()),
             }
         }
     }
@@ -159,8 +191,6 @@ impl Lifetimes {
 
 #[cfg(test)]
 mod tests {
-    use facts::RecordType;
-
     use super::*;
 
     fn answer(name: &str, result: Result<Box<[Record]>, DnsFailure>) -> Arc<DnsAnswer> {
@@ -234,6 +264,18 @@ mod tests {
             keep(&format!("{number}.example"), 10);
             assert!(is_found("used.example"), "{number}");
         }
+    }
+
+    #[test]
+    fn that_there_is_nothing_is_found_again() {
+        let cache = Cache::new(&Settings::default());
+        let start = Instant::now();
+        for failure in [DnsFailure::NxDomain, DnsFailure::NoData, DnsFailure::Timeout] {
+            let asked = answer("a.example", Err(failure));
+            cache.insert(Arc::clone(&asked), None, start);
+            assert_eq!(cache.find(&Question::of(&asked), start), Some(asked));
+        }
+        assert_eq!(cache.find(&Question::new("a.example", RecordType::A).unwrap(), start), None);
     }
 
     #[test]

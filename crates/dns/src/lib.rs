@@ -73,19 +73,26 @@ pub enum Error {
 
 /// The DNS, real or made up. Clones are cheap and share everything.
 #[derive(Clone, Debug)]
-pub struct Dns {
+pub struct Dns(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     source: Source,
     counters: Arc<Counters>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Source {
     Network(Arc<Network>),
-    Zone(Arc<Zone>),
-    Recorded(Arc<Recorded>),
+    Zone(Zone),
+    Recorded(Recorded),
 }
 
 impl Dns {
+    fn new(source: Source, counters: Arc<Counters>) -> Self {
+        Self(Arc::new(Shared { source, counters }))
+    }
+
     /// The DNS that the servers of `settings` know. Must be asked inside a tokio runtime.
     ///
     /// # Errors
@@ -93,39 +100,41 @@ impl Dns {
     pub fn network(settings: &Settings) -> Result<Self, Error> {
         settings.check()?;
         let counters = Arc::<Counters>::default();
-        Ok(Self { source: Source::Network(Arc::new(Network::new(settings, Arc::clone(&counters)))), counters })
+        Ok(Self::new(Source::Network(Arc::new(Network::new(settings, Arc::clone(&counters)))), counters))
     }
 
     /// A DNS that knows nothing but `zone`.
     #[must_use]
     pub fn zone(zone: Zone) -> Self {
-        Self { source: Source::Zone(Arc::new(zone)), counters: Arc::default() }
+        Self::new(Source::Zone(zone), Arc::default())
     }
 
     /// A DNS that repeats `answers`; to anything else it answers [`DnsFailure::NotRecorded`].
     #[must_use]
     pub fn recorded(answers: impl IntoIterator<Item = DnsAnswer>) -> Self {
-        Self { source: Source::Recorded(Arc::new(answers.into_iter().collect())), counters: Arc::default() }
+        Self::new(Source::Recorded(answers.into_iter().collect()), Arc::default())
     }
 
     /// An asker for one decision or one session.
     #[must_use]
     pub fn asker(&self) -> Asker {
-        Asker { dns: self.clone(), tally: Arc::new(Tally::new(Arc::clone(&self.counters))), deadline: None }
+        let tally = Tally { queries: AtomicU32::new(0), hits: AtomicU32::new(0), dns: self.clone() };
+        Asker { tally: Arc::new(tally), since: Instant::now(), deadline: None }
     }
 
     /// What was counted since the start.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.0.counters
     }
 }
 
 /// Asks on behalf of one decision or session. Clones share the count of queries.
 #[derive(Clone, Debug)]
 pub struct Asker {
-    dns: Dns,
     tally: Arc<Tally>,
+    /// What was good in the cache then is good for all that this asker is for.
+    since: Instant,
     deadline: Option<Instant>,
 }
 
@@ -134,7 +143,8 @@ impl Asker {
     /// [`DnsFailure::Timeout`]. What is on its way goes on, for the cache and for others.
     #[must_use]
     pub fn with_deadline(mut self, at_most: Duration) -> Self {
-        self.deadline = Instant::now().checked_add(at_most);
+        self.since = Instant::now();
+        self.deadline = self.since.checked_add(at_most);
         self
     }
 
@@ -145,13 +155,13 @@ impl Asker {
             Ok(question) => question,
             Err(answer) => return answer,
         };
-        match &self.dns.source {
+        match &self.shared().source {
             Source::Network(network) => self.lookup_in(network, &question).await,
             Source::Zone(zone) => {
                 self.tally.queries.fetch_add(1, Ordering::Relaxed);
-                Counters::add(&self.dns.counters.queries);
+                Counters::add(&self.shared().counters.queries);
                 let answer = question.answered(zone.answer(&question));
-                self.dns.counters.add_failure_of(&answer);
+                self.shared().counters.add_failure_of(&answer);
                 answer
             }
             Source::Recorded(recorded) => recorded.answer(&question),
@@ -159,11 +169,11 @@ impl Asker {
     }
 
     async fn lookup_in(&self, network: &Arc<Network>, question: &Question<'_>) -> Arc<DnsAnswer> {
-        if let Some(answer) = network.cached(question) {
+        if let Some(answer) = network.cached(question, self.since.into_std()) {
             self.tally.hits.fetch_add(1, Ordering::Relaxed);
             return answer;
         }
-        Counters::add(&self.dns.counters.cache_misses);
+        Counters::add(&self.shared().counters.cache_misses);
         let asking = network.ask(question, &self.tally.queries);
         let answer = match self.deadline {
             None => Some(asking.await),
@@ -184,7 +194,11 @@ impl Asker {
     /// Whether so many questions are on their way that those which can wait should not be asked early.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(&self.dns.source, Source::Network(network) if network.is_busy())
+        matches!(&self.shared().source, Source::Network(network) if network.is_busy())
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.tally.dns.0
     }
 
     /// A watch, started now.
@@ -200,18 +214,12 @@ impl Asker {
 struct Tally {
     queries: AtomicU32,
     hits: AtomicU32,
-    counters: Arc<Counters>,
-}
-
-impl Tally {
-    fn new(counters: Arc<Counters>) -> Self {
-        Self { queries: AtomicU32::new(0), hits: AtomicU32::new(0), counters }
-    }
+    dns: Dns,
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        self.counters.cache_hits.fetch_add(self.hits.load(Ordering::Relaxed).into(), Ordering::Relaxed);
+        self.dns.counters().cache_hits.fetch_add(self.hits.load(Ordering::Relaxed).into(), Ordering::Relaxed);
     }
 }
 

@@ -51,8 +51,8 @@ impl Network {
         self.places.available_permits() * 4 < self.places_max
     }
 
-    pub(crate) fn cached(&self, question: &Question<'_>) -> Option<Arc<DnsAnswer>> {
-        self.cache.find(question, Instant::now())
+    pub(crate) fn cached(&self, question: &Question<'_>, now: Instant) -> Option<Arc<DnsAnswer>> {
+        self.cache.find(question, now)
     }
 
     /// The answer of the servers. A question sent for this asker is added to `queries`.
