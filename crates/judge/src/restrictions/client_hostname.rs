@@ -27,7 +27,7 @@ pub(super) async fn reject_unknown(case: &Case) -> Ruling {
 
 fn rule(name: &ClientName, refused: impl Fn() -> Reply, reason: Reason) -> Ruling {
     match name {
-        ClientName::Known(name) => Ruling::dunno().noting(format!("client name {name}")),
+        ClientName::Known(_) => Ruling::dunno(),
         ClientName::Unknown => Ruling::refuse(refused(), reason),
         ClientName::Unclear => Ruling::unknown(UnknownClass::ClientName, refused()),
     }
