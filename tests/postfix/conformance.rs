@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -133,7 +133,7 @@ fn config_file(case: &Value, folder: &Path) -> String {
 }
 
 /// What `explain` says of the case: the reply, or OK.
-fn answer(case: &Value, config: &PathBuf, zone: &Path) -> String {
+fn answer(case: &Value, config: &Path, zone: &Path) -> String {
     let (state, argument) = (&case["state"], text(case, "arg"));
     let command = text(case, "cmd");
     let (name, address) = match argument.split_once(' ') {

@@ -12,12 +12,13 @@ pub use known::{Known, Purpose, known};
 pub use pattern::AddressPattern;
 
 /// A list as a restriction names it: `zen.spamhaus.org` or `list.dnswl.org=127.0.[0..255].[1..3]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DnsList {
     /// The list's domain, as the administrator writes it: replies name it so.
     pub zone: Box<str>,
     /// Which answers count; `None` where the administrator gave no filter.
     pub codes: Option<AddressPattern>,
+    known: Option<&'static Known>,
 }
 
 impl FromStr for DnsList {
@@ -31,7 +32,7 @@ impl FromStr for DnsList {
         if !hostname::is_hostname(zone) {
             return Err(format!("\"{zone}\" is not the domain of a DNS list"));
         }
-        Ok(Self { zone: zone.into(), codes })
+        Ok(Self { zone: zone.into(), codes, known: known(zone) })
     }
 }
 
@@ -49,13 +50,13 @@ impl DnsList {
     fn counts_code(&self, code: Ipv4Addr) -> bool {
         // "MUST NOT be interpreted as listed": a typing error in the zone, a public resolver, too many queries.
         let is_error = matches!(code.octets(), [127, 255, 255, _]);
-        let known = known(&self.zone);
-        let by_filter = match (&self.codes, known) {
+        let by_filter = match (&self.codes, self.known) {
             (Some(codes), _) => codes.matches(code),
             (None, Some(known)) => known.codes().matches(code),
             (None, None) => true,
         };
-        let over_quota = known.is_some_and(|known| known.purpose == Purpose::Welcome && !known.codes().matches(code));
+        let over_quota =
+            self.known.is_some_and(|known| known.purpose == Purpose::Welcome && !known.codes().matches(code));
         by_filter && !is_error && !over_quota
     }
 
@@ -63,7 +64,7 @@ impl DnsList {
     /// asked: whoever registers its domain anew may list the world.
     #[must_use]
     pub fn retired(&self) -> Option<&'static str> {
-        known(&self.zone).and_then(|known| known.retired)
+        self.known.and_then(|known| known.retired)
     }
 
     /// The name to ask for a client's address (RFC 5782 §2.1, §2.4).
@@ -75,7 +76,7 @@ impl DnsList {
     /// The name to ask for a domain.
     #[must_use]
     pub fn domain_question(&self, domain: &str) -> String {
-        format!("{domain}.{}", self.zone)
+        [domain, ".", &self.zone].concat()
     }
 }
 

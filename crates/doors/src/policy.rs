@@ -193,6 +193,8 @@ impl Connection {
             self.door.gate.counters.policy.requests.fetch_add(1, Relaxed);
             self.reply.clear();
             self.door.answer_or_fail(&request, &mut self.reply).await;
+            // Others who are ready are decided first: replies that go out together wake Postfix once.
+            tokio::task::yield_now().await;
             if let Then::Close = self.write_reply().await {
                 return Then::Close;
             }

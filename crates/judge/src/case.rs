@@ -1,12 +1,13 @@
 //! All that a restriction may look at.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dns::lists::reversed;
 use facts::{Client, ClientName, DnsAnswer, EmailAddress, Facts, Record, RecordType, hostname};
 
 use crate::Settings;
+use crate::destination::Destination;
 use crate::restriction::Subject;
 
 /// One decision in the making: the facts, the settings, and whom to ask. Shared by the questions in flight.
@@ -14,9 +15,21 @@ pub(crate) struct Case {
     pub(crate) settings: Arc<Settings>,
     pub(crate) facts: Facts,
     pub(crate) asker: dns::Asker,
+    /// Where the recipient's mail goes: several restrictions want to know.
+    destination: OnceLock<Destination>,
 }
 
 impl Case {
+    pub(crate) fn new(settings: Arc<Settings>, facts: Facts, asker: dns::Asker) -> Self {
+        Self { settings, facts, asker, destination: OnceLock::new() }
+    }
+
+    /// Where the recipient's mail goes.
+    pub(crate) fn destination(&self) -> Option<&Destination> {
+        let recipient = self.recipient()?;
+        Some(self.destination.get_or_init(|| Destination::of(recipient, &self.settings)))
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.facts.client
     }

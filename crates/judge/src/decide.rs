@@ -57,7 +57,7 @@ fn cases<'a>(
     facts: &'a Facts,
     stage: Stage,
 ) -> impl Iterator<Item = (&'a List, Arc<Case>)> {
-    let case = |facts| Arc::new(Case { settings: Arc::clone(settings), facts, asker: asker.clone() });
+    let case = |facts| Arc::new(Case::new(Arc::clone(settings), facts, asker.clone()));
     let whole = case(facts.clone());
     settings.lists.iter().filter(move |list| speaks(settings, list, facts, stage)).map(move |list| {
         let is_early = !settings.delay_reject && list.stage < stage;

@@ -217,7 +217,7 @@ impl Write for Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::sync::mpsc::{self, Receiver, SyncSender};
 
     use super::*;
 
@@ -225,7 +225,7 @@ mod tests {
 
     /// A reader that says what it was given, and takes the next batch only when it is told to.
     struct Reader {
-        taken: Sender<Vec<u8>>,
+        taken: SyncSender<Vec<u8>>,
         go_on: Receiver<()>,
     }
 
@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn a_slow_reader_costs_lines_but_no_waiting_and_no_memory() {
-        let (taken, batches) = mpsc::channel();
-        let (go, go_on) = mpsc::channel();
+        let (taken, batches) = mpsc::sync_channel(1 << 10);
+        let (go, go_on) = mpsc::sync_channel(1 << 10);
         let lines = Lines::to(Reader { taken, go_on }).unwrap();
         lines.push(b"first\n");
         assert_eq!(batches.recv_timeout(PATIENCE).unwrap(), b"first\n");
@@ -264,8 +264,8 @@ mod tests {
 
     #[test]
     fn flushing_waits_for_what_was_handed_over_but_not_for_ever() {
-        let (taken, batches) = mpsc::channel();
-        let (go, go_on) = mpsc::channel();
+        let (taken, batches) = mpsc::sync_channel(1 << 10);
+        let (go, go_on) = mpsc::sync_channel(1 << 10);
         let lines = Lines::to(Reader { taken, go_on }).unwrap();
         lines.push(b"stuck\n");
         lines.flush(Duration::ZERO);
@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_gone_stops_nothing() {
-        let (taken, batches) = mpsc::channel();
-        let (_go, go_on) = mpsc::channel();
+        let (taken, batches) = mpsc::sync_channel(1 << 10);
+        let (_go, go_on) = mpsc::sync_channel(1 << 10);
         let lines = Lines::to(Reader { taken, go_on }).unwrap();
         drop(batches);
         lines.push(b"unheard\n");

@@ -1,6 +1,8 @@
 //! `reject_rbl_client`, `reject_rhsbl_client`, `_reverse_client`, `_helo`, `_sender`, `_recipient`, and
 //! `permit_dnswl_client`.
 
+use std::borrow::Cow;
+
 use dns::lists::DnsList;
 use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, Reply, hostname};
 
@@ -67,8 +69,7 @@ pub(super) async fn permit_dnswl_client(case: &Case, list: &DnsList) -> Ruling {
 
 /// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
 fn is_authorized(case: &Case) -> bool {
-    !case.settings.knows_domains()
-        || case.recipient().is_none_or(|recipient| Destination::of(recipient, &case.settings).is_authorized())
+    !case.settings.knows_domains() || case.destination().is_none_or(Destination::is_authorized)
 }
 
 /// A list that nobody runs any more says nothing.
@@ -79,13 +80,13 @@ fn not_asked(list: &DnsList) -> Option<Ruling> {
 
 /// The domain to ask for, in ASCII: not for literals, and not for names that end in digits, which some lists answer
 /// with an error that looks like a listing.
-fn listed_domain(what: &str) -> Option<String> {
+fn listed_domain(what: &str) -> Option<Cow<'_, str>> {
     let domain = what.rsplit_once('@').map_or(what, |(_, domain)| domain);
     let last = domain.rsplit('.').next().unwrap_or(domain);
     if domain.starts_with('[') || last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty() {
         return None;
     }
-    dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain)).map(|domain| domain.to_ascii_lowercase())
+    dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain))
 }
 
 async fn reject_if_listed(

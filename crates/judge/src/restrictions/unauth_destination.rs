@@ -10,7 +10,7 @@ use crate::ruling::Ruling;
 /// Refuses recipients that are neither ours nor passed on by us, with `code` (Postfix: relay_domains_reject_code).
 pub(super) fn refuse(case: &Case, code: u16) -> Ruling {
     let Some(recipient) = case.recipient() else { return Ruling::dunno() };
-    if Destination::of(recipient, &case.settings).is_authorized() {
+    if case.destination().is_none_or(Destination::is_authorized) {
         return Ruling::dunno();
     }
     Ruling::refuse(reply(code, "5.7.1", &format!("<{recipient}>: Relay access denied")), Reason::RelayDenied)
