@@ -139,11 +139,10 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// The same asker with at most so much time from now: after it, every lookup still open answers
+    /// The same asker with at most so much time from its start: after it, every lookup still open answers
     /// [`DnsFailure::Timeout`]. What is on its way goes on, for the cache and for others.
     #[must_use]
     pub fn with_deadline(mut self, at_most: Duration) -> Self {
-        self.since = Instant::now();
         self.deadline = self.since.checked_add(at_most);
         self
     }

@@ -154,7 +154,9 @@ impl Scales {
             Some(end) if end.verdict != Verdict::Discard => return end,
             end => {
                 if let Some(held) = self.if_permit {
-                    let deferral = if self.if_reject.is_some() { Deferral::None } else { Deferral::IfPermit };
+                    // Before RCPT nobody is deferred yet, and what turns a rejection around ends with its stage.
+                    let is_sure = self.if_reject.is_some() && stage >= Stage::Rcpt;
+                    let deferral = if is_sure { Deferral::None } else { Deferral::IfPermit };
                     return Settled { deferral, ..held.settled(Verdict::Defer) };
                 }
                 if let Some(discard) = end {

@@ -167,7 +167,8 @@ pub fn keys(subject: Subject, table_type: &str, session: &Session) -> Vec<String
         _ => address_keys(&session.recipient),
     };
     keys.retain(|key| is_plain(key));
-    keys.push(if table_type == "cidr" { "0.0.0.0/0".into() } else { "test".into() });
+    let everything = if session.client.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+    keys.push(if table_type == "cidr" { everything } else { "test" }.into());
     keys
 }
 
