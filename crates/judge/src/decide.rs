@@ -24,17 +24,17 @@ pub async fn decide(
     id: DecisionId,
     now: SystemTime,
 ) -> Decision {
-    let (settled, findings) = match without_walking(settings, facts, stage) {
-        Some(shortcut) => shortcut,
-        None => {
-            let mut walk = Walk::new(cases(settings, asker, facts, stage));
-            walk.ask_early();
-            walk.decide(stage).await
-        }
-    };
-    // What would have deferred any other recipient lets "postmaster" pass.
-    let is_waived = settled.deferral == Deferral::IfPermit && stage == Stage::Rcpt && is_postmaster(facts);
-    let settled = if is_waived { Settled::no_objection(stage) } else { settled };
+    let mut walk = Walk::new(cases(settings, asker, facts, stage));
+    walk.ask_early();
+    let (mut settled, mut findings) = walk.decide(stage).await;
+    let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
+    if lacks_helo(settings, facts, stage) && !is_refused {
+        settled = helo_missing();
+        findings.push(helo_missing_finding());
+    } else if settled.deferral == Deferral::IfPermit && stage == Stage::Rcpt && is_postmaster(facts) {
+        // What would have deferred any other recipient lets "postmaster" pass.
+        settled = Settled::no_objection(stage);
+    }
     Decision {
         id,
         time: now,
@@ -74,6 +74,8 @@ fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool
     };
     is_known
         && match stage {
+            // Who says no HELO comes no further than to the client's own list.
+            _ if lacks_helo(settings, facts, stage) => !settings.delay_reject && list.stage == Stage::Connect,
             Stage::Data | Stage::EndOfData => list.stage == stage,
             // RFC 5321 §4.5.1: "postmaster" without a domain must be taken.
             Stage::Rcpt if is_postmaster(facts) => !settings.delay_reject && list.stage < stage,
@@ -87,29 +89,32 @@ fn is_postmaster(facts: &Facts) -> bool {
     address.is_some_and(|address| address.eq_ignore_ascii_case("postmaster"))
 }
 
-/// What is settled before any list speaks.
-fn without_walking(settings: &Settings, facts: &Facts, stage: Stage) -> Option<(Settled, Vec<Finding>)> {
-    // Postfix: smtpd_helo_required.
-    let lacks_helo = facts.envelope.is_some() && facts.greeting.is_none();
-    if !settings.helo_required || !lacks_helo || !matches!(stage, Stage::Mail | Stage::Rcpt) {
-        return None;
-    }
-    let restriction = "helo_required";
-    let finding = Finding {
-        list: "",
-        stage: Stage::Mail,
-        restriction,
-        outcome: Outcome::Reject,
-        evidence: Vec::new(),
-        micros: 0,
-    };
-    let settled = Settled {
+/// Whether MAIL was said without HELO where that is required (Postfix: smtpd_helo_required).
+fn lacks_helo(settings: &Settings, facts: &Facts, stage: Stage) -> bool {
+    let is_missing = facts.envelope.is_some() && facts.greeting.is_none();
+    settings.helo_required && is_missing && matches!(stage, Stage::Mail | Stage::Rcpt)
+}
+
+const HELO_REQUIRED: &str = "helo_required";
+
+fn helo_missing() -> Settled {
+    Settled {
         verdict: Verdict::Reject,
         reply: Some(Reply::new(503, "5.5.1", "Error: send HELO/EHLO first")),
         deferral: Deferral::None,
         stage: Stage::Mail,
-        restriction: Some(restriction),
+        restriction: Some(HELO_REQUIRED),
         reason: Reason::HeloMissing,
-    };
-    Some((settled, vec![finding]))
+    }
+}
+
+fn helo_missing_finding() -> Finding {
+    Finding {
+        list: "",
+        stage: Stage::Mail,
+        restriction: HELO_REQUIRED,
+        outcome: Outcome::Reject,
+        evidence: Vec::new(),
+        micros: 0,
+    }
 }
