@@ -1,163 +1,167 @@
 //! The answers that everybody shares, for as long as they are good.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
-use std::mem::size_of;
+mod records;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use facts::{DnsAnswer, DnsFailure, Record, RecordType};
-use rustc_hash::FxHashMap;
+use facts::{DnsAnswer, DnsFailure};
 
 use crate::Settings;
 use crate::question::Question;
+use records::Records;
 
 /// How long a negative answer is kept that came without a SOA record to say it.
 const TTL_NEGATIVE: Duration = Duration::from_secs(60);
-/// An answer counts as one entry for each so many octets, so that a stranger's huge TXT records do not fill the memory.
-const ENTRY_OCTETS: usize = 512;
+/// How many octets of records may be kept for each entry of the cache; most entries have none.
+const OCTETS_PER_ENTRY: usize = 64;
 /// Each shelf has its own lock, so that a lookup seldom waits for another.
-const SHELVES: u32 = 64;
+const SHELVES: usize = 64;
+/// In how many places an entry may stand.
+const WINDOW: usize = 16;
 
-/// A bounded cache. A lookup takes one lock for the time of one table access; whatever was not found again since it
-/// came, or whose time is over, gives way to what comes.
+/// A bounded cache. An entry stands where the hash of its question says, or close behind; where all those places are
+/// taken, one that was not found of late gives way. Most entries are small and alone, so that a lookup fetches one line
+/// of a memory too large to be near: that, not the searching, is what a lookup takes.
 #[derive(Debug)]
 pub(crate) struct Cache {
     shelves: Vec<Mutex<Shelf>>,
     /// Nobody outside knows it, so nobody can aim many questions at one place.
     seed: RandomState,
-    shelf_weight_max: u32,
     lifetimes: Lifetimes,
     started: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelf {
-    /// By the question's hash under a seed that nobody outside knows.
-    answers: FxHashMap<u64, Kept>,
-    /// Each key in `answers` once, the next to be looked at first.
-    order: VecDeque<u64>,
-    weight: u32,
+    /// As many as a power of two, or none. Behind an empty place of its window no entry stands.
+    entries: Vec<Entry>,
+    records: Records,
 }
 
-/// Small, as there are many, and what is looked for is seldom near what was found before.
-#[derive(Debug)]
-struct Kept {
-    what: What,
-    /// In seconds after the cache's start, rounded up.
+/// 16 octets, so that four make a line.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The question's hash.
+    key: u64,
+    /// In seconds after the cache's start, rounded up; 0 where there is no entry.
     until: u32,
+    /// Why there are no records. Most answers are that, and it needs no room of its own.
+    failure: Option<DnsFailure>,
     was_found: bool,
+    /// Where the records stand, if they still do. Without records the length of the question's name, which stands by for
+    /// the hash, so that 80 bits tell questions apart.
+    detail: u16,
 }
 
-#[derive(Debug)]
-enum What {
-    /// That there are no records. Most answers are that, and it needs no room of its own; the length of the name and the
-    /// type stand by for the hash, so that 80 bits tell questions apart.
-    Nothing { failure: DnsFailure, name_length: u8, record_type: RecordType },
-    /// Records, with their question.
-    Records(Arc<DnsAnswer>),
-}
-
-impl Kept {
-    fn weight(&self) -> u32 {
-        match &self.what {
-            What::Nothing { .. } => 1,
-            What::Records(answer) => weight(answer),
-        }
-    }
-}
+const EMPTY: Entry = Entry { key: 0, until: 0, failure: None, was_found: false, detail: 0 };
 
 impl Cache {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let entries = match (settings.cache_entries_max as usize).div_ceil(SHELVES) {
+            0 => 0,
+            some => some.next_power_of_two(),
+        };
+        let shelf = || Shelf { entries: vec![EMPTY; entries], records: Records::new(entries * OCTETS_PER_ENTRY) };
         Self {
-            shelves: (0..SHELVES).map(|_| Mutex::default()).collect(),
+            shelves: (0..SHELVES).map(|_| Mutex::new(shelf())).collect(),
             seed: RandomState::new(),
-            shelf_weight_max: settings.cache_entries_max.div_ceil(SHELVES),
             lifetimes: Lifetimes::from(settings),
             started: Instant::now(),
         }
     }
 
+    /// No derived hash: what that writes piece by piece takes longer than the name.
+    fn key(&self, question: &Question<'_>) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        hasher.write(question.name.as_bytes());
+        hasher.write_u8(question.record_type as u8);
+        hasher.finish()
+    }
+
     fn seconds(&self, time: Instant) -> u32 {
-        u32::try_from(time.saturating_duration_since(self.started).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+        let since = time.saturating_duration_since(self.started);
+        u32::try_from(since.as_secs() + u64::from(since.subsec_nanos() > 0)).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn find(&self, question: &Question<'_>, now: Instant) -> Option<Arc<DnsAnswer>> {
-        let (key, now) = (self.seed.hash_one(question), self.seconds(now));
+        let (key, now) = (self.key(question), self.seconds(now));
         let mut shelf = self.shelf(key);
-        let kept = shelf.answers.get_mut(&key)?;
-        if kept.until <= now {
-            return None;
-        }
-        let found = match &kept.what {
-            What::Nothing { failure, name_length, record_type } => {
-                let is_it = usize::from(*name_length) == question.name.len() && *record_type == question.record_type;
-                is_it.then_some(Err(*failure))?
-            }
-            What::Records(answer) => (Question::of(answer) == *question).then(|| Ok(Arc::clone(answer)))?,
-        };
-        // Written once, or processors that find the same answer would take it from each other.
-        if !kept.was_found {
-            kept.was_found = true;
-        }
+        let Entry { failure, detail, .. } = shelf.find(key, now)?;
+        let Some(failure) = failure else { return shelf.records.find(detail, question) };
         drop(shelf);
-        Some(found.unwrap_or_else(|failure| question.answered(Err(failure))))
+        (usize::from(detail) == question.name.len()).then(|| question.answered(Err(failure)))
     }
 
     /// Keeps `answer`, whose records or SOA may be kept for `ttl`.
     pub(crate) fn insert(&self, answer: Arc<DnsAnswer>, ttl: Option<Duration>, now: Instant) {
-        let key = self.seed.hash_one(Question::of(&answer));
-        let until = self.seconds(now + self.lifetimes.of(answer.failure(), ttl));
+        let (key, failure) = (self.key(&Question::of(&answer)), answer.failure());
+        let until = self.seconds(now + self.lifetimes.of(failure, ttl));
         let now = self.seconds(now);
-        let name_length = u8::try_from(answer.name.len()).expect("a name that was asked has 253 octets at most");
-        let what = match answer.failure() {
-            Some(failure) => What::Nothing { failure, name_length, record_type: answer.record_type },
-            None => What::Records(answer),
-        };
-        let kept = Kept { what, until, was_found: false };
-        let Some(room_for_others) = self.shelf_weight_max.checked_sub(kept.weight()) else { return };
         let mut shelf = self.shelf(key);
-        shelf.shrink_to(room_for_others, now);
-        shelf.insert(key, kept);
+        let detail = match failure {
+            Some(_) => u16::try_from(answer.name.len()).ok(),
+            None => shelf.records.insert(answer),
+        };
+        if let (Some(detail), Some(index)) = (detail, shelf.place(key, now)) {
+            shelf.entries[index] = Entry { key, until, failure, was_found: false, detail };
+        }
     }
 
     fn shelf(&self, key: u64) -> MutexGuard<'_, Shelf> {
-        let index = usize::try_from(key % u64::from(SHELVES)).expect("a remainder of 64 fits");
-        self.shelves[index].lock().unwrap_or_else(PoisonError::into_inner)
+        // By other bits than those that choose the place.
+        self.shelves[(key >> 58) as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shelf {
-    fn insert(&mut self, key: u64, kept: Kept) {
-        self.weight += kept.weight();
-        match self.answers.insert(key, kept) {
-            Some(replaced) => self.weight -= replaced.weight(),
-            None => self.order.push_back(key),
-        }
+    /// Where the entry of `key` may stand.
+    fn window(&self, key: u64) -> impl Iterator<Item = usize> + use<> {
+        let length = self.entries.len();
+        (0..WINDOW.min(length)).map(move |step| (key as usize).wrapping_add(step) & (length - 1))
     }
 
-    /// The clock algorithm: what was found since it was last looked at gets another round.
-    fn shrink_to(&mut self, weight_max: u32, now: u32) {
-        while self.weight > weight_max {
-            let Some(key) = self.order.pop_front() else { return };
-            match self.answers.get_mut(&key) {
-                Some(kept) if kept.was_found && kept.until > now => {
-                    kept.was_found = false;
-                    self.order.push_back(key);
+    fn find(&mut self, key: u64, now: u32) -> Option<Entry> {
+        for index in self.window(key) {
+            let entry = &mut self.entries[index];
+            if entry.key == key && entry.until > now {
+                // Written once, or processors that find the same answer would take it from each other.
+                if !entry.was_found {
+                    entry.was_found = true;
                 }
-                _ => self.weight -= self.answers.remove(&key).map_or(0, |kept| kept.weight()),
+                return Some(*entry);
+            }
+            if entry.until == 0 {
+                break;
             }
         }
+        None
     }
-}
 
-fn weight(answer: &DnsAnswer) -> u32 {
-    let text = |record: &Record| match record {
-        Record::A(_) | Record::Aaaa(_) => 0,
-        Record::Mx { exchange: text, .. } | Record::Ns(text) | Record::Ptr(text) | Record::Txt(text) => text.len(),
-    };
-    let octets: usize = answer.records().iter().map(|record| size_of::<Record>() + text(record)).sum();
-    u32::try_from(octets / ENTRY_OCTETS + 1).unwrap_or(u32::MAX)
+    /// Where the entry of `key` stands or is to stand; nowhere in a cache without entries.
+    fn place(&mut self, key: u64, now: u32) -> Option<usize> {
+        let mut over = None;
+        for index in self.window(key) {
+            match &self.entries[index] {
+                entry if entry.key == key => return Some(index),
+                entry if entry.until == 0 => return over.or(Some(index)),
+                entry if entry.until <= now => over = over.or(Some(index)),
+                _ => {}
+            }
+        }
+        over.or_else(|| self.unused(key))
+    }
+
+    /// A place in the full window of `key` whose entry was not found of late. What was gets another round.
+    fn unused(&mut self, key: u64) -> Option<usize> {
+        for index in self.window(key) {
+            if !std::mem::take(&mut self.entries[index].was_found) {
+                return Some(index);
+            }
+        }
+        self.window(key).next()
+    }
 }
 
 #[derive(Debug)]
@@ -191,6 +195,8 @@ impl Lifetimes {
 
 #[cfg(test)]
 mod tests {
+    use facts::{Record, RecordType};
+
     use super::*;
 
     fn answer(name: &str, result: Result<Box<[Record]>, DnsFailure>) -> Arc<DnsAnswer> {
@@ -237,32 +243,43 @@ mod tests {
         assert!(!found("b.example", RecordType::Txt, 0));
     }
 
-    fn filled(cache: &Cache) -> usize {
-        cache.shelves.iter().map(|shelf| shelf.lock().unwrap().answers.len()).sum()
+    fn small() -> Cache {
+        Cache::new(&Settings { cache_entries_max: 4096, ..Settings::default() })
+    }
+
+    /// How many octets of records are kept, and in how many places.
+    fn taken(cache: &Cache) -> (usize, usize) {
+        let taken = cache.shelves.iter().map(|shelf| shelf.lock().unwrap().records.taken());
+        taken.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     #[test]
     fn the_cache_is_bounded_and_the_newest_answer_stays() {
-        let cache = Cache::new(&Settings { cache_entries_max: 640, ..Settings::default() });
-        let start = Instant::now();
+        let cache = small();
+        let (start, ttl) = (Instant::now(), Some(Duration::from_secs(10)));
         for number in 0..100_000 {
             let name = format!("{number}.example");
-            cache.insert(answer(&name, text(1)), Some(Duration::from_secs(10)), start);
+            let result = if number % 2 == 0 { text(1) } else { Err(DnsFailure::NxDomain) };
+            cache.insert(answer(&name, result), ttl, start);
             assert!(cache.find(&Question::new(&name, RecordType::Txt).unwrap(), start).is_some());
         }
-        assert_eq!(filled(&cache), 640);
+        let (octets, places) = taken(&cache);
+        let octets_max = 4096 * OCTETS_PER_ENTRY;
+        assert!(octets > octets_max / 2 && octets <= octets_max && places <= 4096, "{octets} {places}");
     }
 
     #[test]
     fn an_answer_in_use_outlives_those_asked_once() {
-        let cache = Cache::new(&Settings { cache_entries_max: 640, ..Settings::default() });
-        let start = Instant::now();
-        let keep = |name: &str, ttl| cache.insert(answer(name, text(1)), Some(Duration::from_secs(ttl)), start);
-        let is_found = |name: &str| cache.find(&Question::new(name, RecordType::Txt).unwrap(), start).is_some();
-        keep("used.example", 10);
-        for number in 0..100_000 {
-            keep(&format!("{number}.example"), 10);
-            assert!(is_found("used.example"), "{number}");
+        for used in [text(1), Err(DnsFailure::NxDomain)] {
+            let cache = small();
+            let start = Instant::now();
+            let keep = |name: &str, result| cache.insert(answer(name, result), Some(Duration::from_secs(10)), start);
+            keep("used.example", used);
+            for number in 0..100_000 {
+                keep(&format!("{number}.example"), text(1));
+                let question = Question::new("used.example", RecordType::Txt).unwrap();
+                assert!(cache.find(&question, start).is_some(), "{number}");
+            }
         }
     }
 
@@ -279,28 +296,35 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_replaced_leaves_no_weight() {
-        let cache = Cache::new(&Settings { cache_entries_max: 640, ..Settings::default() });
-        for length in [1, 4000, 1, 4000, 1] {
-            cache.insert(answer("a.example", text(length)), None, Instant::now());
+    fn the_newer_answer_to_a_question_counts() {
+        let (cache, now) = (small(), Instant::now());
+        for result in [text(1), text(2), Err(DnsFailure::NxDomain), text(3)] {
+            let asked = answer("a.example", result);
+            cache.insert(Arc::clone(&asked), None, now);
+            assert_eq!(cache.find(&Question::of(&asked), now), Some(asked));
         }
-        assert_eq!(cache.shelves.iter().map(|shelf| shelf.lock().unwrap().weight).sum::<u32>(), 1);
-        assert_eq!(cache.shelves.iter().map(|shelf| shelf.lock().unwrap().order.len()).sum::<usize>(), 1);
     }
 
     #[test]
-    fn a_large_answer_takes_the_room_of_many() {
-        let cache = Cache::new(&Settings { cache_entries_max: 6400, ..Settings::default() });
-        for number in 0..6400 {
-            cache.insert(answer(&format!("{number}.example"), text(25_000)), None, Instant::now());
+    fn large_answers_take_the_room_of_many() {
+        let cache = small();
+        let room = 4096 * OCTETS_PER_ENTRY / SHELVES;
+        for number in 0..4096 {
+            cache.insert(answer(&format!("{number}.example"), text(room / 3)), None, Instant::now());
         }
-        assert_eq!(filled(&cache), 64 * 2);
+        assert!(taken(&cache).0 <= SHELVES * room);
+        let too_large = answer("large.example", text(room));
+        cache.insert(Arc::clone(&too_large), None, Instant::now());
+        assert_eq!(cache.find(&Question::of(&too_large), Instant::now()), None);
     }
 
     #[test]
     fn a_cache_of_nothing_keeps_nothing() {
         let cache = Cache::new(&Settings { cache_entries_max: 0, ..Settings::default() });
-        cache.insert(answer("a.example", text(1)), None, Instant::now());
-        assert_eq!(filled(&cache), 0);
+        for result in [text(1), Err(DnsFailure::NxDomain)] {
+            let asked = answer("a.example", result);
+            cache.insert(Arc::clone(&asked), None, Instant::now());
+            assert_eq!(cache.find(&Question::of(&asked), Instant::now()), None);
+        }
     }
 }

@@ -87,11 +87,8 @@ pub fn reversed(address: IpAddr, zone: &str) -> String {
     let mut name = String::with_capacity(64 + zone.len());
     match address {
         IpAddr::V4(address) => {
-            // By hand, as it is done several times for each decision.
             for octet in address.octets().into_iter().rev() {
-                let digits = [octet / 100, octet / 10 % 10, octet % 10];
-                let zeros = digits[..2].iter().take_while(|digit| **digit == 0).count();
-                name.extend(digits[zeros..].iter().map(|digit| char::from(b'0' + digit)));
+                hostname::push_octet(&mut name, octet);
                 name.push('.');
             }
         }

@@ -24,24 +24,52 @@ pub(crate) fn canonical(name: &str) -> Option<Cow<'_, str>> {
         Cow::Borrowed(name) => Cow::Borrowed(name.strip_suffix('.').unwrap_or(name)),
         Cow::Owned(name) => Cow::Owned(name.strip_suffix('.').map(str::to_owned).unwrap_or(name)),
     };
-    if !is_askable(&name) {
+    let kinds = kinds(&name);
+    if kinds & (ODD | TWO_DOTS) != 0 || !has_lengths(&name) {
         return None;
     }
-    Some(if name.bytes().any(|octet| octet.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name })
+    Some(if kinds & UPPER_CASE == 0 { name } else { name.to_ascii_lowercase().into() })
 }
 
-fn is_askable(name: &str) -> bool {
-    let mut label_length = 0;
-    for octet in name.bytes() {
-        match octet {
-            b'.' if label_length == 0 => return false,
-            b'.' => label_length = 0,
-            b'\\' | ..=b' ' | 0x7f.. => return false,
-            _ if label_length == LABEL_LENGTH_MAX => return false,
-            _ => label_length += 1,
-        }
+/// Of an octet: it cannot stand in a name that is asked.
+const ODD: u8 = 1;
+/// Of an octet: it is an upper-case letter.
+const UPPER_CASE: u8 = 2;
+/// Of an octet: it ends a label.
+const DOT: u8 = 4;
+/// Of a name: a label is empty.
+const TWO_DOTS: u8 = 8;
+
+/// The kind of each octet.
+const KINDS: [u8; 256] = {
+    let mut kinds = [ODD; 256];
+    let mut octet = b'!';
+    while octet < 0x7f {
+        kinds[octet as usize] = match octet {
+            b'\\' => ODD,
+            b'A'..=b'Z' => UPPER_CASE,
+            b'.' => DOT,
+            _ => 0,
+        };
+        octet += 1;
     }
-    label_length > 0 && name.len() <= NAME_LENGTH_MAX
+    kinds
+};
+
+/// The kinds of all octets of `name`, in one pass: every lookup takes it.
+fn kinds(name: &str) -> u8 {
+    let (mut all, mut before) = (0, DOT);
+    for octet in name.bytes() {
+        let kind = KINDS[usize::from(octet)];
+        all |= kind | (kind & before & DOT) << 1;
+        before = kind;
+    }
+    all | (before & DOT) << 1
+}
+
+fn has_lengths(name: &str) -> bool {
+    name.len() <= LABEL_LENGTH_MAX
+        || name.len() <= NAME_LENGTH_MAX && name.split('.').all(|label| label.len() <= LABEL_LENGTH_MAX)
 }
 
 /// A name that cannot be asked, in a form that can be shown: its first 253 octets, escaped.

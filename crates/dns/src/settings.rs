@@ -29,7 +29,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many questions may be on their way at once; further ones wait for a place, at most `timeout`.
     pub queries_in_flight_max: NonZeroU16,
-    /// How many answers are remembered. A large one (over 512 octets) counts for several.
+    /// How many answers are remembered, rounded up to a power of two: 16 octets of memory for each, taken at the start,
+    /// and up to 64 more for the records of those that have some.
     pub cache_entries_max: u32,
     /// An answer is remembered at least so long, whatever its TTL; 1h at most.
     #[serde(with = "facts::duration")]
@@ -51,7 +52,7 @@ impl Default for Settings {
             servers: vec![Server::System],
             timeout: Duration::from_secs(5),
             queries_in_flight_max: NonZeroU16::new(1024).expect("1024 is not 0"),
-            cache_entries_max: 225_000,
+            cache_entries_max: 524_288,
             ttl_min: Duration::from_secs(1),
             ttl_max: Duration::from_secs(86_400),
             ttl_negative_max: Duration::from_secs(3_600),

@@ -14,11 +14,22 @@ pub struct EmailAddress {
     at: Option<usize>,
 }
 
+/// What stands after the last `@` of `text`, if there is one.
+#[must_use]
+pub fn domain_of(text: &str) -> Option<&str> {
+    last_at(text).map(|at| &text[at + 1..])
+}
+
+/// No search for a character: addresses are too short to be worth its preparations.
+fn last_at(text: &str) -> Option<usize> {
+    text.bytes().rposition(|byte| byte == b'@')
+}
+
 impl EmailAddress {
     /// The address that `text` spells, or `None` for an empty one.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self { text: text.into(), at: text.rfind('@') })
+        (!text.is_empty()).then(|| Self { text: text.into(), at: last_at(text) })
     }
 
     /// The whole address, as it was given.

@@ -1,5 +1,6 @@
 //! The syntax of host names and literal addresses, as Postfix judges it (valid_hostname(3)).
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The longest host name, in octets (Postfix: `VALID_HOSTNAME_LEN`; RFC 1035 §2.3.4).
@@ -13,18 +14,22 @@ pub const LABEL_LENGTH_MAX: usize = 63;
 /// The underscore is Postfix's concession to real names; everything else is RFC 1123 §2.1.
 #[must_use]
 pub fn is_hostname(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= HOSTNAME_LENGTH_MAX
-        && name.split('.').all(is_label)
-        && name.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.')
-}
-
-fn is_label(label: &str) -> bool {
-    let bytes = label.as_bytes();
-    (1..=LABEL_LENGTH_MAX).contains(&bytes.len())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        && bytes.first() != Some(&b'-')
-        && bytes.last() != Some(&b'-')
+    let (mut before, mut label_length, mut in_digits) = (b'.', 0, true);
+    for byte in name.bytes() {
+        match byte {
+            b'.' if matches!(before, b'.' | b'-') => return false,
+            b'.' => label_length = 0,
+            b'-' if before == b'.' => return false,
+            b'0'..=b'9' => label_length += 1,
+            b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => (label_length, in_digits) = (label_length + 1, false),
+            _ => return false,
+        }
+        if label_length > LABEL_LENGTH_MAX {
+            return false;
+        }
+        before = byte;
+    }
+    name.len() <= HOSTNAME_LENGTH_MAX && !matches!(before, b'.' | b'-') && !in_digits
 }
 
 /// Whether `text` is an address in numbers: IPv4 with four plain octets, or IPv6 (Postfix: valid_hostaddr(3)).
@@ -54,6 +59,31 @@ pub fn strip_ipv6_tag(text: &str) -> Option<&str> {
 #[must_use]
 pub fn parse_address(text: &str) -> Option<IpAddr> {
     if text.contains(':') { text.parse().ok() } else { parse_ipv4(text).map(IpAddr::V4) }
+}
+
+/// Appends `address` as text. By hand for IPv4, as it is done several times for each decision.
+pub fn push_address(text: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { "." });
+                push_octet(text, octet);
+            }
+        }
+        IpAddr::V6(address) => write!(text, "{address}").expect("a string takes whatever is written"),
+    }
+}
+
+/// Appends `octet` as a decimal number.
+pub fn push_octet(text: &mut String, octet: u8) {
+    let digit = |digit: u8| char::from(b'0' + digit);
+    if octet >= 100 {
+        text.push(digit(octet / 100));
+    }
+    if octet >= 10 {
+        text.push(digit(octet / 10 % 10));
+    }
+    text.push(digit(octet % 10));
 }
 
 fn is_ipv4(text: &str) -> bool {
@@ -157,6 +187,15 @@ mod tests {
             assert!(!is_address(bad), "{bad}");
         }
         assert_eq!(parse_address("010.001.0.00"), Some("10.1.0.0".parse().unwrap()));
+    }
+
+    #[test]
+    fn addresses_as_text() {
+        for expected in ["0.0.0.0", "9.10.99.100", "255.200.5.50", "::", "2001:db8::1"] {
+            let mut text = String::new();
+            push_address(&mut text, expected.parse().unwrap());
+            assert_eq!(text, expected);
+        }
     }
 
     #[test]

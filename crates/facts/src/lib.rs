@@ -15,7 +15,7 @@ mod network;
 mod session;
 mod spelling;
 
-pub use address::EmailAddress;
+pub use address::{EmailAddress, domain_of};
 pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, Outcome, Reason, Reply, Verdict};
 pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
 pub use endpoint::Endpoint;
