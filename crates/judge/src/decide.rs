@@ -24,8 +24,7 @@ pub async fn decide(
     id: DecisionId,
     now: SystemTime,
 ) -> Decision {
-    let mut walk = Walk::new(cases(settings, asker, facts, stage));
-    walk.ask_early();
+    let walk = Walk::new(cases(settings, asker, facts, stage));
     let (mut settled, mut findings) = walk.decide(stage).await;
     let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
     if lacks_helo(settings, facts, stage) && !is_refused {

@@ -1,11 +1,11 @@
 //! Where an address leads: here, through here, or elsewhere (Postfix: trivial-rewrite(8), as far as it judges).
 
-use facts::EmailAddress;
+use facts::{EmailAddress, domain_of};
 
 use crate::Settings;
 
 /// What may stand between a user and another host in a local part.
-const ROUTE_SIGNS: [char; 3] = ['@', '%', '!'];
+const ROUTE_SIGNS: [u8; 3] = *b"@%!";
 
 /// Whose a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +36,16 @@ impl Destination {
     pub(crate) fn of(address: &EmailAddress, settings: &Settings) -> Self {
         let mut address = qualified(address.as_str().to_lowercase(), &settings.hostname);
         // Each turn takes a domain off, so that it ends.
-        while let Some(inner) = inner_address(&address, settings) {
-            address = qualified(inner, &settings.hostname);
+        loop {
+            let domain = domain_of(&address).unwrap_or_default();
+            let class = settings.class_of(domain);
+            let local_part = &address[..address.len() - domain.len() - 1];
+            let routed = local_part.bytes().any(|byte| ROUTE_SIGNS.contains(&byte));
+            if !routed || class != Class::Final {
+                return Self { domain_at: address.len() - domain.len(), address, class, routed };
+            }
+            address = qualified(inner_address(local_part), &settings.hostname);
         }
-        let domain_at = address.rfind('@').map_or(address.len(), |at| at + 1);
-        let class = settings.class_of(&address[domain_at..]);
-        let routed = address[..domain_at.saturating_sub(1)].contains(ROUTE_SIGNS);
-        Self { address, domain_at, class, routed }
     }
 
     /// The domain, in lower case, without a trailing dot. May be an address literal.
@@ -70,17 +73,13 @@ fn qualified(mut address: String, hostname: &str) -> String {
     address
 }
 
-/// What remains of an address of ours whose local part names another host: `a%b@ours` means `a@b`.
-fn inner_address(address: &str, settings: &Settings) -> Option<String> {
-    let (local_part, domain) = address.rsplit_once('@')?;
-    if !local_part.contains(ROUTE_SIGNS) || settings.class_of(domain) != Class::Final {
-        return None;
-    }
+/// What an address of ours means whose local part names another host: `a%b@ours` means `a@b`.
+fn inner_address(local_part: &str) -> String {
     if local_part.contains('@') {
-        return Some(local_part.to_owned());
+        return local_part.to_owned();
     }
     if let Some((site, user)) = local_part.split_once('!') {
-        return Some(format!("{user}@{site}"));
+        return format!("{user}@{site}");
     }
-    local_part.rsplit_once('%').map(|(user, host)| format!("{user}@{host}"))
+    local_part.rsplit_once('%').map_or_else(|| local_part.to_owned(), |(user, host)| format!("{user}@{host}"))
 }

@@ -101,12 +101,13 @@ impl Scales {
     /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
     pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> (Outcome, Next) {
         let says = match says {
+            // Most have nothing to say.
+            Says::Dunno => return (Outcome::Dunno, Next::Restriction),
             Says::Unknown(unknown) => when_unknown(unknown),
             says => says,
         };
         let held = |reply, reason| Held { stage, restriction, reason, reply };
         let (outcome, next) = match says {
-            Says::Dunno => (Outcome::Dunno, Next::Restriction),
             Says::Permit(reason) => {
                 self.permit = Some(held(None, reason));
                 (Outcome::Permit, Next::List)
@@ -131,8 +132,8 @@ impl Scales {
                 self.end = Some(held(None, Reason::AccessTable).settled(Verdict::Discard));
                 (Outcome::Discard, Next::End)
             }
-            // when_unknown() leaves none.
-            Says::Unknown(_) => (Outcome::Dunno, Next::Restriction),
+            // when_unknown() leaves none of the latter.
+            Says::Dunno | Says::Unknown(_) => (Outcome::Dunno, Next::Restriction),
         };
         // Whatever comes now, it is a deferral.
         let both = self.if_permit.is_some() && self.if_reject.is_some();

@@ -22,7 +22,8 @@ pub(crate) struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// A list, what it may look at, and what is known of each of its restrictions so far.
+/// A list, what it may look at, and what is known of each of its restrictions so far: nothing as long as no restriction
+/// of the walk had to ask, for most have their answers at hand.
 struct Progress<'a> {
     list: &'a List,
     case: Arc<Case>,
@@ -30,8 +31,10 @@ struct Progress<'a> {
 }
 
 /// What is known of one restriction.
+#[derive(Default)]
 enum Slot {
     /// Nobody has begun it.
+    #[default]
     Untouched,
     /// It is asking, since when the stopwatch says.
     Asking(Asking, dns::Stopwatch),
@@ -42,26 +45,13 @@ enum Slot {
 impl<'a> Walk<'a> {
     /// A walk through `lists`, each with the case that it is to judge.
     pub(crate) fn new(lists: impl Iterator<Item = (&'a List, Arc<Case>)>) -> Self {
-        let progress = |(list, case): (&'a List, Arc<Case>)| Progress {
-            list,
-            case,
-            slots: list.restrictions.iter().map(|_| Slot::Untouched).collect(),
-        };
-        Self { lists: lists.map(progress).collect(), findings: Vec::new() }
+        let lists: Vec<_> = lists.map(|(list, case)| Progress { list, case, slots: Vec::new() }).collect();
+        let findings = Vec::with_capacity(lists.iter().map(|progress| progress.list.restrictions.len()).sum());
+        Self { lists, findings }
     }
 
-    /// Puts every question that may be needed on its way, before anything is decided: all that no local restriction
-    /// is sure to make needless.
-    pub(crate) fn ask_early(&mut self) {
-        let mut room = EARLY_MAX;
-        for progress in &mut self.lists {
-            if let Next::End = progress.ask_early(&mut room) {
-                return;
-            }
-        }
-    }
-
-    /// Walks the lists in order and weighs each ruling, waiting for those that still ask.
+    /// Walks the lists in order and weighs each ruling. Before it waits for the first that must ask, it puts every
+    /// other question on its way that may be needed.
     pub(crate) async fn decide(mut self, stage: Stage) -> (Settled, Vec<Finding>) {
         let mut scales = Scales::new();
         let mut stage_before = None;
@@ -72,7 +62,10 @@ impl<'a> Walk<'a> {
                 scales.begin();
             }
             for (position, restriction) in list.restrictions.iter().enumerate() {
-                let (ruling, micros) = self.ruling(index, position).await;
+                let (ruling, micros) = match self.lists[index].take(position) {
+                    Slot::Ruled(ruling, micros) => (ruling, micros),
+                    waiting => self.wait(index, position, waiting).await,
+                };
                 let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, restriction.warn);
                 self.findings.push(Finding {
                     list: list.name,
@@ -92,36 +85,55 @@ impl<'a> Walk<'a> {
         (scales.settle(stage), self.findings)
     }
 
-    /// What the restriction at this place says. While it asks, all the others go on asking too.
-    async fn ruling(&mut self, list: usize, position: usize) -> (Ruling, u64) {
-        self.lists[list].begin(position);
-        poll_fn(|context| {
-            if let Slot::Asking(..) = self.lists[list].slots[position] {
-                for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
-                    slot.poll(context);
-                }
+    /// What the restriction at this place says, which is `waiting`. Meanwhile all the others go on asking too.
+    async fn wait(&mut self, list: usize, position: usize, waiting: Slot) -> (Ruling, u64) {
+        let is_first = self.lists[list].slots.is_empty();
+        if is_first {
+            for progress in &mut self.lists {
+                progress.slots.resize_with(progress.list.restrictions.len(), || Slot::Untouched);
             }
-            match self.lists[list].slots[position].take() {
+        }
+        self.lists[list].slots[position] = waiting;
+        if is_first {
+            self.ask_early(list, position);
+        }
+        poll_fn(|context| {
+            for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
+                slot.poll(context);
+            }
+            match self.lists[list].slots[position].ruled() {
                 Some(ruled) => Poll::Ready(ruled),
                 None => Poll::Pending,
             }
         })
         .await
     }
+
+    /// Puts every question on its way that may be needed from this place on: all that no local restriction is sure to
+    /// make needless.
+    fn ask_early(&mut self, list: usize, position: usize) {
+        let (mut room, mut start) = (EARLY_MAX, position);
+        for progress in &mut self.lists[list..] {
+            if let Next::End = progress.ask_early(std::mem::take(&mut start), &mut room) {
+                return;
+            }
+        }
+    }
 }
 
 impl Progress<'_> {
-    /// Begins what may be needed of this list, with at most `room` questions. Whether the next list may be needed
-    /// too.
-    fn ask_early(&mut self, room: &mut usize) -> Next {
+    /// Begins what may be needed of this list from `start` on, with at most `room` questions. Whether the next list
+    /// may be needed too.
+    fn ask_early(&mut self, start: usize, room: &mut usize) -> Next {
         let mut may_end = false;
-        for (position, restriction) in self.list.restrictions.iter().enumerate() {
+        for (position, restriction) in self.list.restrictions.iter().enumerate().skip(start) {
             let asks = restrictions::asks(&self.case, restriction, self.list.stage);
             if asks && (!restriction.early || *room == 0 || self.case.asker.is_busy()) {
                 may_end |= may_permit(restriction);
                 continue;
             }
-            match self.begin(position) {
+            self.slots[position] = self.take(position);
+            match &self.slots[position] {
                 Slot::Ruled(ruling, _) => match &ruling.says {
                     Says::Permit(_) => return Next::List,
                     Says::Refuse(..) if restriction.warn => {}
@@ -141,22 +153,26 @@ impl Progress<'_> {
         Next::List
     }
 
-    fn begin(&mut self, position: usize) -> &Slot {
-        let (restriction, slot) = (&self.list.restrictions[position], &mut self.slots[position]);
-        if let Slot::Untouched = slot {
-            *slot = match restrictions::begin(&self.case, restriction, self.list.stage) {
-                Begun::Ruled(ruling) => Slot::Ruled(ruling, 0),
-                Begun::Asking(asking) => Slot::Asking(asking, self.case.asker.stopwatch()),
-            };
+    /// What is known of the restriction at `position`, which is begun if nobody has.
+    fn take(&mut self, position: usize) -> Slot {
+        match self.slots.get_mut(position).map(std::mem::take) {
+            None | Some(Slot::Untouched) => self.begin(position),
+            Some(begun) => begun,
         }
-        slot
+    }
+
+    fn begin(&self, position: usize) -> Slot {
+        match restrictions::begin(&self.case, &self.list.restrictions[position], self.list.stage) {
+            Begun::Ruled(ruling) => Slot::Ruled(ruling, 0),
+            Begun::Asking(asking) => Slot::Asking(asking, self.case.asker.stopwatch()),
+        }
     }
 }
 
 impl Slot {
     /// What it has ruled, if it has.
-    fn take(&mut self) -> Option<(Ruling, u64)> {
-        match std::mem::replace(self, Self::Untouched) {
+    fn ruled(&mut self) -> Option<(Ruling, u64)> {
+        match std::mem::take(self) {
             Self::Ruled(ruling, micros) => Some((ruling, micros)),
             waiting => {
                 *self = waiting;

@@ -15,6 +15,8 @@ use crate::tables::{Row, Table};
 
 // Postfix: smtpd_null_access_lookup_key.
 const NULL_SENDER_KEY: &str = "<>";
+/// The longest text of an address.
+const ADDRESS_LENGTH_MAX: usize = 45;
 
 /// Looks the subject up in `table` and does what its row says (access(5)).
 pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -> Ruling {
@@ -82,7 +84,8 @@ fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
 fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
-    let text = address.to_string();
+    let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
+    hostname::push_address(&mut text, address);
     let separator = if address.is_ipv4() { '.' } else { ':' };
     let parents = std::iter::successors(text.rsplit_once(separator), |(parent, _)| parent.rsplit_once(separator));
     find(table, &text).or_else(|| parents.filter_map(|(parent, _)| find_part(table, parent)).next())

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use dns::lists::DnsList;
-use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, Reply, hostname};
+use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, Reply, domain_of, hostname};
 
 use crate::case::Case;
 use crate::destination::Destination;
@@ -81,9 +81,9 @@ fn not_asked(list: &DnsList) -> Option<Ruling> {
 /// The domain to ask for, in ASCII: not for literals, and not for names that end in digits, which some lists answer
 /// with an error that looks like a listing.
 fn listed_domain(what: &str) -> Option<Cow<'_, str>> {
-    let domain = what.rsplit_once('@').map_or(what, |(_, domain)| domain);
-    let last = domain.rsplit('.').next().unwrap_or(domain);
-    if domain.starts_with('[') || last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty() {
+    let domain = domain_of(what).unwrap_or(what);
+    let mut last_label = domain.bytes().rev().take_while(|byte| *byte != b'.');
+    if domain.starts_with('[') || !domain.ends_with('.') && last_label.all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain))
