@@ -17,7 +17,7 @@ pub const CONNECTIONS: u32 = 16;
 const CLIENTS: u32 = 100_000;
 const DOMAINS: u32 = 1_000;
 /// How often each server is measured, in turn.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 9;
 /// The least share of the thoughtless server's rate, in percent.
 const SHARE_MIN: f64 = 60.0;
 

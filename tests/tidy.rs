@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PLACES: &[(&str, &[&str])] = &[
     ("tokio::spawn", &["net", "dns", "portcullis"]),
     ("thread::spawn", &["portcullis"]),
-    ("thread::Builder", &["portcullis"]),
+    ("thread::Builder", &["net", "portcullis"]),
     ("UdpSocket", &["dns"]),
     ("TcpListener", &["net"]),
     ("UnixListener", &["net"]),

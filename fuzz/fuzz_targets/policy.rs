@@ -2,15 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::policy::{Request, Splitter, push_reply};
+use wire::policy::{Error, Reader, Request, push_reply};
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (piece, bytes) = input;
-    let whole = Splitter::default().request_length(bytes);
+    let whole = Reader::default().next(bytes);
     assert_eq!(in_pieces(bytes, usize::from(piece).max(1)), whole);
-    if let Ok(Some(length)) = whole
-        && let Ok(request) = Request::parse(&bytes[..length])
-    {
+    if let Ok(Some((request, _))) = whole {
         let _ = request.question();
         let mut reply = Vec::new();
         push_reply(&request.helo_name, &mut reply);
@@ -18,11 +16,11 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
 });
 
-/// What the splitter says when the bytes trickle in.
-fn in_pieces(bytes: &[u8], piece: usize) -> Result<Option<usize>, wire::policy::Error> {
-    let mut splitter = Splitter::default();
+/// What the reader says when the bytes trickle in.
+fn in_pieces(bytes: &[u8], piece: usize) -> Result<Option<(Request<'_>, usize)>, Error> {
+    let mut reader = Reader::default();
     for end in (piece..bytes.len()).step_by(piece).chain([bytes.len()]) {
-        match splitter.request_length(&bytes[..end]) {
+        match reader.next(&bytes[..end]) {
             Ok(None) => {}
             settled => return settled,
         }

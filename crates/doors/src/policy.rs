@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use net::{Limits, Listen, Listener, Peer, Stream};
+use net::{Idle, Limits, Listen, Listener, Peer, Stream, Workers};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wire::policy::{Question, Request, Splitter, push_reply};
+use wire::policy::{Question, Reader, Request, push_reply};
 
 use crate::Gate;
 use crate::record::Word;
@@ -85,10 +85,17 @@ impl Door {
 
     /// Serves until `stop` is cancelled: what has arrived by then is still answered. Returns how many connections
     /// had to be cut because they took too long to end.
-    pub async fn serve(self: Arc<Self>, listeners: Vec<Listener>, stop: CancellationToken) -> usize {
+    pub async fn serve(
+        self: Arc<Self>,
+        listeners: Vec<Listener>,
+        workers: Arc<Workers>,
+        stop: CancellationToken,
+    ) -> usize {
         let limits = Limits { connections_max: self.config.connections_max.get(), stop_grace: self.config.stop_grace };
-        let handle = |stream, peer| Connection::new(Arc::clone(&self), stream, peer).serve(stop.clone());
-        net::serve(listeners, limits, &self.gate.counters.policy.connections, stop.clone(), handle).await
+        let counters = &self.gate.counters.policy.connections;
+        let (door, stopped) = (Arc::clone(&self), stop.clone());
+        let handle = move |stream, peer| Connection::new(Arc::clone(&door), stream, peer).serve(stopped.clone());
+        net::serve(listeners, limits, counters, stop, &workers, handle).await
     }
 
     /// The action that answers a well-formed request.
@@ -127,10 +134,11 @@ struct Connection {
     door: Arc<Door>,
     stream: Stream,
     peer: Peer,
-    /// What has arrived and is not answered: never much more than the longest request that [`Splitter`] lets pass.
+    /// What has arrived and is not answered: never much more than the longest request that [`Reader`] lets pass.
     arrived: Vec<u8>,
-    splitter: Splitter,
+    reader: Reader,
     reply: Vec<u8>,
+    idle: Idle,
 }
 
 /// Whether a connection goes on.
@@ -141,7 +149,8 @@ enum Then {
 
 impl Connection {
     fn new(door: Arc<Door>, stream: Stream, peer: Peer) -> Self {
-        Self { door, stream, peer, arrived: Vec::new(), splitter: Splitter::default(), reply: Vec::new() }
+        let idle = Idle::new(door.config.idle_timeout);
+        Self { door, stream, peer, arrived: Vec::new(), reader: Reader::default(), reply: Vec::new(), idle }
     }
 
     async fn serve(mut self, stop: CancellationToken) {
@@ -149,7 +158,7 @@ impl Connection {
         loop {
             let read = tokio::select! {
                 biased;
-                read = self.read(self.door.config.idle_timeout) => read,
+                read = self.read() => read,
                 () = &mut stopped => break,
             };
             if !read || matches!(self.answer_arrived().await, Then::Close) {
@@ -162,18 +171,23 @@ impl Connection {
     /// The stop has come. A request that was on its way is still answered, then the connection closes; Postfix
     /// connects again when it needs us.
     async fn answer_last(&mut self) {
-        while self.read(LAST_CALL).await {
+        while timeout(LAST_CALL, self.read()).await == Ok(true) {
             if matches!(self.answer_arrived().await, Then::Close) || self.arrived.is_empty() {
                 return;
             }
         }
     }
 
-    /// Waits for bytes, at most so long. Whether some came: else the client is gone or idle. May be dropped without
-    /// losing any.
-    async fn read(&mut self, patience: Duration) -> bool {
+    /// Waits for bytes. Whether some came: else the client is gone or idle. May be dropped without losing any.
+    async fn read(&mut self) -> bool {
         self.arrived.reserve(READ_LENGTH);
-        matches!(timeout(patience, self.stream.read_buf(&mut self.arrived)).await, Ok(Ok(1..)))
+        let read = tokio::select! {
+            biased;
+            read = self.stream.read_buf(&mut self.arrived) => read,
+            () = self.idle.lasted() => return false,
+        };
+        self.idle.end();
+        matches!(read, Ok(1..))
     }
 
     /// Answers all whole requests that have arrived.
@@ -181,13 +195,9 @@ impl Connection {
         let mut answered = 0;
         loop {
             let rest = self.arrived.get(answered..).unwrap_or_default();
-            let length = match self.splitter.request_length(rest) {
-                Ok(Some(length)) => length,
+            let (request, length) = match self.reader.next(rest) {
+                Ok(Some(next)) => next,
                 Ok(None) => break,
-                Err(error) => return self.refuse(error, answered).await,
-            };
-            let request = match Request::parse(rest.get(..length).unwrap_or_default()) {
-                Ok(request) => request,
                 Err(error) => return self.refuse(error, answered).await,
             };
             self.door.gate.counters.policy.requests.fetch_add(1, Relaxed);
@@ -224,9 +234,12 @@ impl Connection {
 
     /// One write for each reply, or Postfix would wait for the rest of it. Who does not take it counts as idle.
     async fn write_reply(&mut self) -> Then {
-        match timeout(self.door.config.idle_timeout, self.stream.write_all(&self.reply)).await {
-            Ok(Ok(())) => Then::Read,
-            Ok(Err(_)) | Err(_) => Then::Close,
-        }
+        let written = tokio::select! {
+            biased;
+            written = self.stream.write_all(&self.reply) => written,
+            () = self.idle.lasted() => return Then::Close,
+        };
+        self.idle.end();
+        if written.is_ok() { Then::Read } else { Then::Close }
     }
 }

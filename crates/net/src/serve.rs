@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::listen::{Listener, ListeningSocket};
-use crate::{Peer, Stream};
+use crate::stream::Detached;
+use crate::workers::Place;
+use crate::{Peer, Stream, Workers};
 
 /// The pause after an error of accept(2) that will not go away by itself, such as no file descriptor left; doubled
 /// at each further one.
@@ -42,7 +44,7 @@ pub struct Counters {
 }
 
 /// Accepts connections from all `listeners` until `stop` is cancelled, and runs `handle` for each in a task of its
-/// own. Then nothing listens any more, and those that are open have `limits.stop_grace` to end by themselves (the
+/// own, on one of the `workers`. Then nothing listens any more, and those that are open have `limits.stop_grace` to end by themselves (the
 /// handlers must watch `stop`). Returns how many had to be cut.
 ///
 /// Cancelling the returned future cuts everything at once.
@@ -51,10 +53,11 @@ pub async fn serve<H, F>(
     limits: Limits,
     counters: &Counters,
     stop: CancellationToken,
+    workers: &Workers,
     handle: H,
 ) -> usize
 where
-    H: Fn(Stream, Peer) -> F,
+    H: Fn(Stream, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut acceptor = Acceptor::new(listeners);
@@ -68,7 +71,8 @@ where
                 Ok((stream, peer)) => {
                     counters.accepted.fetch_add(1, Relaxed);
                     counters.open.fetch_add(1, Relaxed);
-                    connections.spawn(handle(stream, peer));
+                    let worker = workers.least_busy();
+                    connections.spawn_on(one(stream, peer, worker.place(), handle.clone()), &worker.runtime);
                 }
                 Err(error) => {
                     counters.accept_errors.fetch_add(1, Relaxed);
@@ -79,6 +83,18 @@ where
     }
     drop(acceptor);
     end(connections, limits.stop_grace, counters).await
+}
+
+/// One connection, counted as its worker's.
+async fn one<H, F>(stream: Detached, peer: Peer, _place: Place, handle: H)
+where
+    H: Fn(Stream, Peer) -> F,
+    F: Future<Output = ()>,
+{
+    match stream.attach() {
+        Ok(stream) => handle(stream, peer).await,
+        Err(error) => tracing::error!("cannot serve a connection: {error}"),
+    }
 }
 
 async fn end(mut connections: JoinSet<()>, grace: Duration, counters: &Counters) -> usize {
@@ -123,13 +139,13 @@ impl Acceptor {
     }
 
     /// May be dropped at any time without losing a connection.
-    async fn accept(&mut self) -> io::Result<(Stream, Peer)> {
+    async fn accept(&mut self) -> io::Result<(Detached, Peer)> {
         if !self.pause.is_zero() {
             sleep_until(self.resume).await;
         }
-        let accepted = poll_fn(|cx| self.poll_accept(cx)).await?;
+        let (stream, peer) = poll_fn(|cx| self.poll_accept(cx)).await?;
         self.pause = Duration::ZERO;
-        Ok(accepted)
+        Ok((stream.detach()?, peer))
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
@@ -200,7 +216,9 @@ mod tests {
                 }
             }
         };
-        let served = tokio::spawn(async move { serve(listeners, limits, &counters_there, stop_there, handle).await });
+        let workers = Workers::start(2).unwrap();
+        let served =
+            tokio::spawn(async move { serve(listeners, limits, &counters_there, stop_there, &workers, handle).await });
         Server { address, counters, stop, served }
     }
 

@@ -1,5 +1,6 @@
 //! `portcullis serve`: the doors, from the start to the graceful stop, through any number of reloads.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use doors::Gate;
 use doors::policy::{self, Door};
 use facts::Endpoint;
+use net::Workers;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +32,10 @@ pub fn run(global: &Global) -> anyhow::Result<Answer> {
     let settings = loaded.compile()?;
     let lines = log::start(&loaded.config.log)?;
     raise_descriptors();
-    // With one worker, whatever keeps it busy would hold up the signals too.
-    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let served = runtime.block_on(serve(global, loaded, settings, &lines));
+    let workers = Arc::new(Workers::start(std::thread::available_parallelism().map_or(1, NonZero::get))?);
+    // For what is no connection: signals, reloads, accepting.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(global, loaded, settings, &lines, workers));
     runtime.shutdown_background();
     lines.flush(LOG_GRACE);
     served.map(|()| Answer::Yes)
@@ -48,10 +50,16 @@ fn raise_descriptors() {
     }
 }
 
-async fn serve(global: &Global, loaded: Loaded, settings: judge::Settings, lines: &Lines) -> anyhow::Result<()> {
+async fn serve(
+    global: &Global,
+    loaded: Loaded,
+    settings: judge::Settings,
+    lines: &Lines,
+    workers: Arc<Workers>,
+) -> anyhow::Result<()> {
     // From here on a signal waits for us rather than ending us.
     let mut signals = Signals::new()?;
-    let mut server = Server::start(global, loaded, settings, lines).await?;
+    let mut server = Server::start(global, loaded, settings, lines, workers).await?;
     loop {
         match signals.next().await {
             Told::Stop => break,
@@ -105,6 +113,7 @@ struct Server<'a> {
     global: &'a Global,
     loaded: Loaded,
     gate: Arc<Gate>,
+    workers: Arc<Workers>,
     open: Vec<Open>,
     /// Whether requests may ask for a panic: only where the environment says `PORTCULLIS_TESTING=1`.
     testing: bool,
@@ -124,13 +133,14 @@ impl<'a> Server<'a> {
         loaded: Loaded,
         settings: judge::Settings,
         lines: &Lines,
+        workers: Arc<Workers>,
     ) -> anyhow::Result<Self> {
         let dns = global.dns(&loaded.config.dns)?;
         let recorder = lines.recorder(loaded.config.log.format);
         let gate = Arc::new(Gate::new(Arc::new(settings), dns, recorder));
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
-        let mut server = Self { global, loaded, gate, open: Vec::new(), testing };
+        let mut server = Self { global, loaded, gate, workers, open: Vec::new(), testing };
         let policy = server.loaded.config.doors.policy.clone();
         anyhow::ensure!(!policy.listen.is_empty(), "no door is open: name a socket in doors.policy.listen");
         server.open = server.bind(&policy, &policy.listen).await?;
@@ -152,7 +162,7 @@ impl<'a> Server<'a> {
                 tracing::info!("listening on {endpoint} (policy)");
             }
             let stop = CancellationToken::new();
-            let served = tokio::spawn(door.serve(listeners, stop.clone()));
+            let served = tokio::spawn(door.serve(listeners, Arc::clone(&self.workers), stop.clone()));
             Open { endpoint: endpoint.clone(), stop, served }
         });
         Ok(open.collect())

@@ -1,10 +1,11 @@
 //! Postfix's policy delegation protocol (SMTPD_POLICY_README): attribute lines up to an empty line, answered by
 //! one action.
 //!
-//! [`Splitter`] finds where a request ends, [`Request::parse`] reads it without copying, [`Request::question`] turns
-//! it into facts, [`push_reply`] writes the answer.
+//! [`Reader`] reads requests as their bytes arrive, without copying; [`Request::question`] turns one into facts;
+//! [`push_reply`] writes the answer.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use facts::{Client, ClientName, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage, hostname};
@@ -56,33 +57,36 @@ pub enum Undecidable {
     UnknownProtocolState,
 }
 
-/// Finds where requests end in bytes that arrive in pieces. It remembers how far it has looked, so that bytes that
-/// trickle in cost no more than bytes that come at once.
+/// Reads requests out of bytes that arrive in pieces. It remembers how far it has looked, so that bytes that trickle in
+/// cost no more than bytes that come at once.
 #[derive(Debug, Default)]
-pub struct Splitter {
+pub struct Reader {
     searched: usize,
     line_start: usize,
-    attributes: usize,
+    /// The attributes that have arrived, without their line ends.
+    attributes: Vec<Range<usize>>,
 }
 
-impl Splitter {
-    /// The length of the request at the front of `buffer`, its empty line included; `None` while that is missing.
-    /// Between two calls `buffer` may only grow, until a request was found: then the next one starts at its front.
+impl Reader {
+    /// The request at the front of `buffer`, and its length with its empty line; `None` while that is missing. Between
+    /// two calls `buffer` may only grow, until a request was found: then the next one starts at its front.
     ///
     /// # Errors
-    /// A limit is passed.
-    pub fn request_length(&mut self, buffer: &[u8]) -> Result<Option<usize>, Error> {
+    /// A limit is passed, or the request is malformed. Nothing after it can be read.
+    pub fn next<'a>(&mut self, buffer: &'a [u8]) -> Result<Option<(Request<'a>, usize)>, Error> {
         while let Some(newline) = memchr(b'\n', buffer.get(self.searched..).unwrap_or_default()) {
             let line_end = self.searched + newline;
-            let line = buffer.get(self.line_start..line_end).unwrap_or_default();
             self.check_limits(line_end)?;
-            self.searched = line_end + 1;
-            if line.is_empty() || line == b"\r" {
-                *self = Self::default();
-                return Ok(Some(line_end + 1));
+            let line = buffer.get(self.line_start..line_end).unwrap_or_default();
+            let bare = line.strip_suffix(b"\r").unwrap_or(line);
+            if bare.is_empty() {
+                let request = Request::parse(buffer.get(..line_end).unwrap_or_default(), &self.attributes)?;
+                self.attributes.clear();
+                (self.searched, self.line_start) = (0, 0);
+                return Ok(Some((request, line_end + 1)));
             }
-            self.line_start = line_end + 1;
-            self.attributes += 1;
+            self.attributes.push(self.line_start..self.line_start + bare.len());
+            (self.searched, self.line_start) = (line_end + 1, line_end + 1);
         }
         self.searched = buffer.len();
         self.check_limits(buffer.len())?;
@@ -95,7 +99,7 @@ impl Splitter {
             Err(Error::RequestTooLong)
         } else if line_end - self.line_start > LINE_LENGTH_MAX {
             Err(Error::LineTooLong)
-        } else if self.attributes > ATTRIBUTES_MAX {
+        } else if self.attributes.len() > ATTRIBUTES_MAX {
             Err(Error::TooManyAttributes)
         } else {
             Ok(())
@@ -190,26 +194,29 @@ pub struct Question {
 }
 
 impl<'a> Request<'a> {
-    /// Reads one whole request. Attributes come in any order; unknown ones, of later versions, are passed over. Of
-    /// an attribute that comes twice the first value counts, which the protocol leaves to us: Postfix writes what
-    /// it knows of the client before the login name, so that a line break smuggled in there cannot override it.
-    ///
-    /// # Errors
-    /// The request is malformed.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+    /// Reads the request in `bytes`, where its `attributes` stand. They come in any order; unknown ones, of later
+    /// versions, are passed over. Of an attribute that comes twice the first value counts, which the protocol leaves
+    /// to us: Postfix writes what it knows of the client before the login name, so that a line break smuggled in there
+    /// cannot override it.
+    fn parse(bytes: &'a [u8], attributes: &[Range<usize>]) -> Result<Self, Error> {
         if memchr(0, bytes).is_some() {
             return Err(Error::Nul);
         }
+        // Checked once for all values: only what a stranger has garbled takes longer.
+        let text = str::from_utf8(bytes).ok();
         let mut request = Self::default();
         let mut kind: &[u8] = b"";
-        for line in lines(bytes) {
-            let (name, value) = split_at_equals_sign(line).ok_or(Error::NoEqualsSign)?;
+        for attribute in attributes {
+            let line = bytes.get(attribute.clone()).unwrap_or_default();
+            let equals_sign = memchr(b'=', line).ok_or(Error::NoEqualsSign)?;
+            let (name, value) = (&line[..equals_sign], &line[equals_sign + 1..]);
             if name == b"request" {
                 kind = if kind.is_empty() { value } else { kind };
             } else if let Some(field) = request.field(name)
                 && field.is_empty()
             {
-                *field = String::from_utf8_lossy(value);
+                let whole = text.and_then(|text| text.get(attribute.end - value.len()..attribute.end));
+                *field = whole.map_or_else(|| String::from_utf8_lossy(value), Cow::Borrowed);
             }
         }
         if kind == b"smtpd_access_policy" { Ok(request) } else { Err(Error::NotAPolicyRequest) }
@@ -258,10 +265,13 @@ impl<'a> Request<'a> {
 
     fn client(&self) -> Result<Client, Undecidable> {
         let address = hostname::parse_address(&self.client_address).ok_or(Undecidable::NoClientAddress)?;
+        let name = client_name(&self.client_name);
+        // Mostly the same, and then kept once.
+        let is_same = self.reverse_client_name == self.client_name;
         Ok(Client {
             port: self.client_port.parse().unwrap_or(0),
-            name: client_name(&self.client_name),
-            reverse_name: client_name(&self.reverse_client_name),
+            reverse_name: if is_same { name.clone() } else { client_name(&self.reverse_client_name) },
+            name,
             ..Client::new(address)
         })
     }
@@ -283,22 +293,6 @@ fn client_name(value: &str) -> Option<ClientName> {
         "unknown" => Some(ClientName::Unknown),
         name => Some(ClientName::Known(name.into())),
     }
-}
-
-fn split_at_equals_sign(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (name, rest) = line.split_at_checked(memchr(b'=', line)?)?;
-    Some((name, rest.get(1..)?))
-}
-
-/// The lines up to the first empty one, without their ends (`\n` or `\r\n`).
-fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let end = memchr(b'\n', rest).unwrap_or(rest.len());
-        let (line, after) = rest.split_at_checked(end)?;
-        rest = after.get(1..).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        (!line.is_empty()).then_some(line)
-    })
 }
 
 /// Appends the reply that carries `action` to `out`. Whatever the action holds, it stays one line: control

@@ -51,7 +51,7 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
     let listeners = door.bind().await.unwrap();
     let endpoint = listeners.first().unwrap().endpoints().remove(0);
     let stop = CancellationToken::new();
-    let served = tokio::spawn(Arc::clone(&door).serve(listeners, stop.clone()));
+    let served = tokio::spawn(Arc::clone(&door).serve(listeners, Arc::new(Workers::here()), stop.clone()));
     Service { door, endpoint, lines, stop, served }
 }
 

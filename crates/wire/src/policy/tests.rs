@@ -11,19 +11,16 @@ const POSTFIX_3_7: &str = "request=smtpd_access_policy\nprotocol_state=RCPT\npro
 
 /// What a door would make of `bytes`, fed at once.
 fn whole(bytes: &[u8]) -> Result<Option<Request<'_>>, Error> {
-    match Splitter::default().request_length(bytes)? {
-        Some(length) => Request::parse(bytes.get(..length).unwrap()).map(Some),
-        None => Ok(None),
-    }
+    Ok(Reader::default().next(bytes)?.map(|(request, _)| request))
 }
 
 /// The same, fed byte by byte.
 fn trickled(bytes: &[u8]) -> Result<Option<Request<'_>>, Error> {
-    let mut splitter = Splitter::default();
+    let mut reader = Reader::default();
     for arrived in 0..=bytes.len() {
-        if let Some(length) = splitter.request_length(bytes.get(..arrived).unwrap())? {
+        if let Some((request, length)) = reader.next(bytes.get(..arrived).unwrap())? {
             assert_eq!(length, arrived);
-            return Request::parse(bytes.get(..length).unwrap()).map(Some);
+            return Ok(Some(request));
         }
     }
     Ok(None)
@@ -99,11 +96,12 @@ fn the_largest_request_passes() {
 #[test]
 fn pipelined_requests_part() {
     let two = POSTFIX_3_7.repeat(2);
-    let mut splitter = Splitter::default();
+    let mut reader = Reader::default();
     for start in [0, POSTFIX_3_7.len()] {
-        assert_eq!(splitter.request_length(two.as_bytes().get(start..).unwrap()), Ok(Some(POSTFIX_3_7.len())));
+        let (_, length) = reader.next(two.as_bytes().get(start..).unwrap()).unwrap().unwrap();
+        assert_eq!(length, POSTFIX_3_7.len());
     }
-    assert_eq!(splitter.request_length(b""), Ok(None));
+    assert_eq!(reader.next(b""), Ok(None));
 }
 
 #[test]
