@@ -15,7 +15,7 @@ use records::Records;
 /// How long a negative answer is kept that came without a SOA record to say it.
 const TTL_NEGATIVE: Duration = Duration::from_secs(60);
 /// How many octets of records may be kept for each entry of the cache; most entries have none.
-const OCTETS_PER_ENTRY: usize = 64;
+const OCTETS_PER_ENTRY: usize = 32;
 /// Each shelf has its own lock, so that a lookup seldom waits for another.
 const SHELVES: usize = 64;
 /// In how many places an entry may stand.
