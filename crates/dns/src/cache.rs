@@ -19,7 +19,7 @@ const OCTETS_PER_ENTRY: usize = 32;
 /// Each shelf has its own lock, so that a lookup seldom waits for another.
 const SHELVES: usize = 64;
 /// In how many places an entry may stand.
-const WINDOW: usize = 16;
+const WINDOW: usize = 32;
 
 /// A bounded cache. An entry stands where the hash of its question says, or close behind; where all those places are
 /// taken, one that was not found of late gives way. Most entries are small and alone, so that a lookup fetches one line
