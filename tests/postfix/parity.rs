@@ -257,7 +257,7 @@ impl Report {
         if is_first && configuration.must_refuse && put.own == Answer::Accepted {
             found.push("the harness is wrong: Postfix should refuse here".to_owned());
         }
-        if !put.own.is_same(&put.explained) {
+        if put.own != put.explained {
             found.push(format!("postfix: {}\n  explain: {}", put.own, put.explained));
         }
         // Postfix takes a bare "postmaster" without asking anybody at RCPT, so that no policy server can say that there was

@@ -37,8 +37,8 @@ const ODD: u8 = 1;
 const UPPER_CASE: u8 = 2;
 /// Of an octet: it ends a label.
 const DOT: u8 = 4;
-/// Of a name: a label is empty.
-const TWO_DOTS: u8 = 8;
+/// Of a name: a label is empty. A dot beside a dot, moved by a bit.
+const TWO_DOTS: u8 = DOT << 1;
 
 /// The kind of each octet.
 const KINDS: [u8; 256] = {

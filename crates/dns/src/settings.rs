@@ -30,7 +30,8 @@ pub struct Settings {
     /// How many questions may be on their way at once; further ones wait for a place, at most `timeout`.
     pub queries_in_flight_max: NonZeroU16,
     /// How many answers are remembered, rounded up to a power of two: 16 octets of memory for each, taken at the start,
-    /// and up to 32 more for the records of those that have some.
+    /// and up to 32 more for the records of those that have some. An answer that would take a 64th of all that room is not
+    /// remembered.
     pub cache_entries_max: u32,
     /// An answer is remembered at least so long, whatever its TTL; 1h at most.
     #[serde(with = "facts::duration")]

@@ -24,10 +24,8 @@ pub struct Gate {
     ids: Ids,
 }
 
-/// What the doors have done since the start. It stands apart in the memory: all processors write here, and what stands
-/// beside it they would have to fetch anew each time.
+/// What the doors have done since the start.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 pub struct Counters {
     /// Decisions that let the mail go on.
     pub permit: AtomicU64,
@@ -85,7 +83,6 @@ impl Gate {
 
 /// Gives decisions their ids. The salt keeps two processes apart that decide in the same millisecond.
 #[derive(Debug)]
-#[repr(align(128))]
 struct Ids {
     salt: u32,
     count: AtomicU32,

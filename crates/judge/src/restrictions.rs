@@ -86,7 +86,7 @@ async fn ask(case: &Case, kind: &Kind, stage: Stage) -> Ruling {
         Kind::RejectRhsbl(subject, list) => dns_list::reject_rhsbl(case, *subject, list).await,
         Kind::PermitDnswlClient(list) => dns_list::permit_dnswl_client(case, list).await,
         Kind::CheckAccess(subject, table) => access::check_access(case, *subject, table).await,
-        // Named one by one, so that a new kind is forgotten neither here nor above.
+        // Named one by one, so that nobody can forget to say of a new kind where it belongs.
         Kind::Permit
         | Kind::PermitMynetworks
         | Kind::PermitSaslAuthenticated
@@ -94,7 +94,7 @@ async fn ask(case: &Case, kind: &Kind, stage: Stage) -> Ruling {
         | Kind::RejectNonFqdnHeloHostname
         | Kind::RejectNonFqdn(_)
         | Kind::RejectUnauthDestination
-        | Kind::DeferUnauthDestination => Ruling::dunno(),
+        | Kind::DeferUnauthDestination => rule(case, kind).expect("what never asks has ruled before"),
     }
 }
 

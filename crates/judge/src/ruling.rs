@@ -78,10 +78,8 @@ impl Ruling {
     }
 
     /// The same ruling on the grounds of these answers.
-    pub(crate) fn on(mut self, answers: impl IntoIterator<Item = Arc<DnsAnswer>, IntoIter: ExactSizeIterator>) -> Self {
-        let answers = answers.into_iter();
-        self.evidence.reserve_exact(answers.len());
-        self.evidence.extend(answers.map(Evidence::Dns));
+    pub(crate) fn on(mut self, answers: impl IntoIterator<Item = Arc<DnsAnswer>>) -> Self {
+        self.evidence.extend(answers.into_iter().map(Evidence::Dns));
         self
     }
 

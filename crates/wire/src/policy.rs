@@ -265,13 +265,10 @@ impl<'a> Request<'a> {
 
     fn client(&self) -> Result<Client, Undecidable> {
         let address = hostname::parse_address(&self.client_address).ok_or(Undecidable::NoClientAddress)?;
-        let name = client_name(&self.client_name);
-        // Mostly the same, and then kept once.
-        let is_same = self.reverse_client_name == self.client_name;
         Ok(Client {
             port: self.client_port.parse().unwrap_or(0),
-            reverse_name: if is_same { name.clone() } else { client_name(&self.reverse_client_name) },
-            name,
+            name: client_name(&self.client_name),
+            reverse_name: client_name(&self.reverse_client_name),
             ..Client::new(address)
         })
     }

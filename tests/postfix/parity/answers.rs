@@ -42,11 +42,10 @@ impl fmt::Display for Answer {
 }
 
 impl Answer {
-    /// A refusal from the text of a reply: `5.7.1 <…>: Relay access denied; id=…`.
+    /// A refusal from the text of a reply, `5.7.1 <…>: Relay access denied; id=…`, cut where a reply line must end.
     fn refused(code: u16, text: &str) -> Self {
         let (enhanced, text) = text.split_once(' ').unwrap_or((text, ""));
-        // RFC 5321 §4.5.3.1.5: Postfix 3.7 means to cut here as we do, but its cut leaves the string whole.
-        let room = 510 - "550 ".len() - enhanced.len() - 1;
+        let room = REPLY_LENGTH_MAX - "550 ".len() - enhanced.len() - 1;
         let text = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
         Self::Refused { code, enhanced: enhanced.to_owned(), text: without_id(text).to_owned() }
     }
@@ -58,12 +57,6 @@ impl Answer {
             (*code, enhanced.as_str()),
             (501, "5.1.7" | "5.1.3" | "5.5.4" | "Syntax:") | (500 | 502 | 555, _) | (553, "5.6.7")
         ) && !text.contains(" rejected: ")
-    }
-
-    /// Whether `ours` is the same, cut where a reply line must end.
-    pub fn is_same(&self, ours: &Self) -> bool {
-        let (whole, ours) = (self.to_string(), ours.to_string());
-        whole == ours || whole.len() > REPLY_LENGTH_MAX && ours.len() > LONG && whole.starts_with(&ours)
     }
 
     /// Whether `came` is this refusal after a policy server told Postfix of it. Postfix then writes what it refuses
