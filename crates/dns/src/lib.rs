@@ -183,6 +183,12 @@ impl Asker {
         answer.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
     }
 
+    /// How long ago this asker was made.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// How many questions were sent on this asker's behalf. One that another had already sent counts for that other;
     /// an answer out of the cache counts for nobody; of a zone file every lookup counts.
     #[must_use]

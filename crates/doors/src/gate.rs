@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use dns::Dns;
@@ -73,10 +73,10 @@ impl Gate {
     pub async fn decide(&self, door: &str, facts: &Facts, stage: Stage, deadline: Duration) -> Decision {
         let settings = self.settings.load();
         let asker = self.dns.load().asker().with_deadline(deadline);
-        let (now, started) = (SystemTime::now(), Instant::now());
+        let now = SystemTime::now();
         let decision = judge::decide(&settings, &asker, facts, stage, self.ids.next(now), now).await;
         self.counters.decisions(decision.verdict).fetch_add(1, Relaxed);
-        self.recorder.record(&Entry { door, facts, decision: &decision, elapsed: started.elapsed() });
+        self.recorder.record(&Entry { door, facts, decision: &decision, elapsed: asker.elapsed() });
         decision
     }
 }

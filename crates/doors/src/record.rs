@@ -87,7 +87,13 @@ fn human(entry: &Entry<'_>, stamped: bool) -> String {
 }
 
 fn write_human(line: &mut String, Entry { door, facts, decision, elapsed, .. }: &Entry<'_>) -> fmt::Result {
-    write!(line, "decision id={} door={door} stage={} verdict={}", decision.id, decision.stage, decision.verdict)?;
+    write!(line, "decision id={}", decision.id)?;
+    for (name, word) in
+        [(" door=", *door), (" stage=", decision.stage.as_str()), (" verdict=", decision.verdict.as_str())]
+    {
+        line.push_str(name);
+        line.push_str(word);
+    }
     write!(line, " reason={}", decision.reason)?;
     if let Some(restriction) = decision.restriction {
         write!(line, " restriction=\"{}\"", Quoted(restriction))?;
@@ -111,11 +117,18 @@ fn write_human(line: &mut String, Entry { door, facts, decision, elapsed, .. }: 
     if let Some(reply) = &decision.reply {
         write!(line, " reply=\"{} {} {}\"", reply.code, Quoted(&reply.enhanced), Quoted(&reply.text))?;
     }
-    write!(line, " dns_queries={} micros={}", decision.dns_queries, micros(*elapsed))
+    push_number(line, " dns_queries=", decision.dns_queries.into());
+    push_number(line, " micros=", micros(*elapsed));
+    Ok(())
 }
 
 fn micros(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn push_number(line: &mut String, name: &str, number: u64) {
+    line.push_str(name);
+    line.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Appends a [`Word`] between its name and its end. Not by `write!`, which takes longer than all the rest of a line.

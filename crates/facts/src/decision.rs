@@ -24,15 +24,23 @@ pub enum Verdict {
     Discard,
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Verdict {
+    /// Its name in logs and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Permit => "permit",
             Self::Defer => "defer",
             Self::Reject => "reject",
             Self::Hold => "hold",
             Self::Discard => "discard",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

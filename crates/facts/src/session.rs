@@ -26,16 +26,24 @@ pub enum Stage {
     EndOfData,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Stage {
+    /// Its name in logs and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Connect => "connect",
             Self::Helo => "helo",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
             Self::EndOfData => "end_of_data",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -15,19 +15,20 @@ pub(crate) struct Case {
     pub(crate) settings: Arc<Settings>,
     pub(crate) facts: Facts,
     pub(crate) asker: dns::Asker,
-    /// Where the recipient's mail goes: several restrictions want to know.
-    destination: OnceLock<Destination>,
+    /// Where the sender's and the recipient's mail goes: several restrictions want to know.
+    destinations: [OnceLock<Destination>; 2],
 }
 
 impl Case {
     pub(crate) fn new(settings: Arc<Settings>, facts: Facts, asker: dns::Asker) -> Self {
-        Self { settings, facts, asker, destination: OnceLock::new() }
+        Self { settings, facts, asker, destinations: Default::default() }
     }
 
-    /// Where the recipient's mail goes.
-    pub(crate) fn destination(&self) -> Option<&Destination> {
-        let recipient = self.recipient()?;
-        Some(self.destination.get_or_init(|| Destination::of(recipient, &self.settings)))
+    /// Where mail to the sender or to the recipient goes.
+    pub(crate) fn destination(&self, subject: Subject) -> Option<&Destination> {
+        let address = self.address(subject)?;
+        let memory = &self.destinations[usize::from(subject == Subject::Sender)];
+        Some(memory.get_or_init(|| Destination::of(address, &self.settings)))
     }
 
     pub(crate) fn client(&self) -> &Client {

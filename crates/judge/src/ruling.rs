@@ -11,7 +11,7 @@ pub(crate) struct Ruling {
     pub(crate) evidence: Vec<Evidence>,
 }
 
-/// What a restriction says.
+/// What a restriction says: seldom anything, so that the replies are boxed and the word is small.
 #[derive(Clone, Debug)]
 pub(crate) enum Says {
     /// Nothing for or against.
@@ -19,11 +19,11 @@ pub(crate) enum Says {
     /// The list ends here.
     Permit(Reason),
     /// Refuse; the code says whether for now or for good.
-    Refuse(Reply, Reason),
+    Refuse(Box<Reply>, Reason),
     /// Refuse for now unless something later refuses for good.
-    DeferIfPermit(Reply, Reason),
+    DeferIfPermit(Box<Reply>, Reason),
     /// Turn a later refusal for good into this one.
-    DeferIfReject(Reply, Reason),
+    DeferIfReject(Box<Reply>, Reason),
     /// Keep the message aside.
     Hold,
     /// Take the message and throw it away.
@@ -36,7 +36,7 @@ pub(crate) enum Says {
 #[derive(Clone, Debug)]
 pub(crate) struct Unknown {
     pub(crate) class: UnknownClass,
-    pub(crate) reply: Reply,
+    pub(crate) reply: Box<Reply>,
 }
 
 /// The classes of restrictions that treat a missing answer alike.
@@ -64,11 +64,11 @@ impl Ruling {
     }
 
     pub(crate) fn refuse(reply: Reply, reason: Reason) -> Self {
-        Says::Refuse(reply, reason).into()
+        Says::Refuse(reply.into(), reason).into()
     }
 
     pub(crate) fn unknown(class: UnknownClass, reply: Reply) -> Self {
-        Says::Unknown(Unknown { class, reply }).into()
+        Says::Unknown(Unknown { class, reply: reply.into() }).into()
     }
 
     /// The same ruling with one more piece of evidence.

@@ -72,14 +72,14 @@ struct Held {
     stage: Stage,
     restriction: &'static str,
     reason: Reason,
-    reply: Option<Reply>,
+    reply: Option<Box<Reply>>,
 }
 
 impl Held {
     fn settled(self, verdict: Verdict) -> Settled {
         Settled {
             verdict,
-            reply: self.reply,
+            reply: self.reply.map(|reply| *reply),
             deferral: Deferral::None,
             stage: self.stage,
             restriction: Some(self.restriction),
@@ -144,7 +144,7 @@ impl Scales {
         let for_good = refusal.reply.as_ref().is_some_and(|reply| !reply.is_temporary());
         let outcome = if for_good { Outcome::Reject } else { Outcome::Defer };
         let held = if for_good { self.if_reject.take().unwrap_or(refusal) } else { refusal };
-        let for_now = held.reply.as_ref().is_some_and(Reply::is_temporary);
+        let for_now = held.reply.as_ref().is_some_and(|reply| reply.is_temporary());
         self.end = Some(held.settled(if for_now { Verdict::Defer } else { Verdict::Reject }));
         (outcome, Next::End)
     }
@@ -166,7 +166,7 @@ impl Scales {
             }
         }
         let deferral = match self.if_reject.and_then(|held| held.reply) {
-            Some(reply) => Deferral::IfReject(reply),
+            Some(reply) => Deferral::IfReject(*reply),
             None => Deferral::None,
         };
         let permitted = match (self.hold, self.permit) {
@@ -224,8 +224,8 @@ mod tests {
             'p' => Ruling::permit(reason),
             'r' => Ruling::refuse(reply(554), reason),
             't' => Ruling::refuse(reply(451), reason),
-            'P' => Says::DeferIfPermit(reply(450), reason).into(),
-            'R' => Says::DeferIfReject(reply(452), reason).into(),
+            'P' => Says::DeferIfPermit(reply(450).into(), reason).into(),
+            'R' => Says::DeferIfReject(reply(452).into(), reason).into(),
             'h' => Says::Hold.into(),
             'x' => Says::Discard.into(),
             '1' => unknown(UnknownClass::ClientName),

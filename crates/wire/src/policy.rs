@@ -63,13 +63,19 @@ pub enum Undecidable {
 pub struct Reader {
     searched: usize,
     line_start: usize,
-    /// The attributes that have arrived, without their line ends.
-    attributes: Vec<Range<usize>>,
+    /// How many attributes have arrived.
+    attributes: usize,
+    /// Where the values stand that matter; nowhere as long as they are empty.
+    values: Attributes<Range<usize>>,
 }
 
 impl Reader {
     /// The request at the front of `buffer`, and its length with its empty line; `None` while that is missing. Between
     /// two calls `buffer` may only grow, until a request was found: then the next one starts at its front.
+    ///
+    /// Attributes come in any order; unknown ones, of later versions, are passed over. Of an attribute that comes twice
+    /// the first value counts, which the protocol leaves to us: Postfix writes what it knows of the client before the
+    /// login name, so that a line break smuggled in there cannot override it.
     ///
     /// # Errors
     /// A limit is passed, or the request is malformed. Nothing after it can be read.
@@ -80,17 +86,31 @@ impl Reader {
             let line = buffer.get(self.line_start..line_end).unwrap_or_default();
             let bare = line.strip_suffix(b"\r").unwrap_or(line);
             if bare.is_empty() {
-                let request = Request::parse(buffer.get(..line_end).unwrap_or_default(), &self.attributes)?;
-                self.attributes.clear();
-                (self.searched, self.line_start) = (0, 0);
+                let values = std::mem::take(self).values;
+                let request = values.request_in(buffer.get(..line_end).unwrap_or_default())?;
                 return Ok(Some((request, line_end + 1)));
             }
-            self.attributes.push(self.line_start..self.line_start + bare.len());
+            self.add_attribute(bare)?;
             (self.searched, self.line_start) = (line_end + 1, line_end + 1);
         }
         self.searched = buffer.len();
         self.check_limits(buffer.len())?;
         Ok(None)
+    }
+
+    /// Notes the attribute on the line that starts at `line_start`.
+    fn add_attribute(&mut self, line: &[u8]) -> Result<(), Error> {
+        // No search for a character: names are too short to be worth its preparations.
+        let equals_sign = line.iter().position(|octet| *octet == b'=').ok_or(Error::NoEqualsSign)?;
+        self.attributes += 1;
+        let value = self.line_start + equals_sign + 1..self.line_start + line.len();
+        if value.start < value.end
+            && let Some(first) = self.values.named(&line[..equals_sign])
+            && first.end == 0
+        {
+            *first = value;
+        }
+        Ok(())
     }
 
     /// `line_end`: up to where the line that starts at `line_start` has arrived.
@@ -99,7 +119,7 @@ impl Reader {
             Err(Error::RequestTooLong)
         } else if line_end - self.line_start > LINE_LENGTH_MAX {
             Err(Error::LineTooLong)
-        } else if self.attributes.len() > ATTRIBUTES_MAX {
+        } else if self.attributes > ATTRIBUTES_MAX {
             Err(Error::TooManyAttributes)
         } else {
             Ok(())
@@ -157,73 +177,42 @@ impl ProtocolState {
     }
 }
 
-/// A request, its values as sent: empty where Postfix knows nothing. Bytes that are not UTF-8 are replaced.
+/// The attributes of a request that matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request<'a> {
+pub struct Attributes<T> {
+    /// What is asked for: `smtpd_access_policy`.
+    pub request: T,
     /// Where the session stands.
-    pub protocol_state: Cow<'a, str>,
+    pub protocol_state: T,
     /// The client's address, or `unknown`.
-    pub client_address: Cow<'a, str>,
+    pub client_address: T,
     /// The client's verified name, or `unknown`.
-    pub client_name: Cow<'a, str>,
+    pub client_name: T,
     /// The client's port, or `unknown`.
-    pub client_port: Cow<'a, str>,
+    pub client_port: T,
     /// The name in the client's PTR record, or `unknown`.
-    pub reverse_client_name: Cow<'a, str>,
+    pub reverse_client_name: T,
     /// The argument of HELO or EHLO.
-    pub helo_name: Cow<'a, str>,
+    pub helo_name: T,
     /// The reverse path; the null sender is empty as well.
-    pub sender: Cow<'a, str>,
+    pub sender: T,
     /// The forward path.
-    pub recipient: Cow<'a, str>,
+    pub recipient: T,
     /// The argument of ETRN.
-    pub etrn_domain: Cow<'a, str>,
+    pub etrn_domain: T,
     /// Who logged in.
-    pub sasl_username: Cow<'a, str>,
+    pub sasl_username: T,
     /// What the administrator wrote into `smtpd_policy_service_policy_context`.
-    pub policy_context: Cow<'a, str>,
+    pub policy_context: T,
 }
 
-/// What a request asks.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Where the session stands.
-    pub state: ProtocolState,
-    /// What is known of it.
-    pub facts: Facts,
-}
+/// A request, its values as sent: empty where Postfix knows nothing. Bytes that are not UTF-8 are replaced.
+pub type Request<'a> = Attributes<Cow<'a, str>>;
 
-impl<'a> Request<'a> {
-    /// Reads the request in `bytes`, where its `attributes` stand. They come in any order; unknown ones, of later
-    /// versions, are passed over. Of an attribute that comes twice the first value counts, which the protocol leaves
-    /// to us: Postfix writes what it knows of the client before the login name, so that a line break smuggled in there
-    /// cannot override it.
-    fn parse(bytes: &'a [u8], attributes: &[Range<usize>]) -> Result<Self, Error> {
-        if memchr(0, bytes).is_some() {
-            return Err(Error::Nul);
-        }
-        // Checked once for all values: only what a stranger has garbled takes longer.
-        let text = str::from_utf8(bytes).ok();
-        let mut request = Self::default();
-        let mut kind: &[u8] = b"";
-        for attribute in attributes {
-            let line = bytes.get(attribute.clone()).unwrap_or_default();
-            let equals_sign = memchr(b'=', line).ok_or(Error::NoEqualsSign)?;
-            let (name, value) = (&line[..equals_sign], &line[equals_sign + 1..]);
-            if name == b"request" {
-                kind = if kind.is_empty() { value } else { kind };
-            } else if let Some(field) = request.field(name)
-                && field.is_empty()
-            {
-                let whole = text.and_then(|text| text.get(attribute.end - value.len()..attribute.end));
-                *field = whole.map_or_else(|| String::from_utf8_lossy(value), Cow::Borrowed);
-            }
-        }
-        if kind == b"smtpd_access_policy" { Ok(request) } else { Err(Error::NotAPolicyRequest) }
-    }
-
-    fn field(&mut self, name: &[u8]) -> Option<&mut Cow<'a, str>> {
+impl<T> Attributes<T> {
+    fn named(&mut self, name: &[u8]) -> Option<&mut T> {
         Some(match name {
+            b"request" => &mut self.request,
             b"protocol_state" => &mut self.protocol_state,
             b"client_address" => &mut self.client_address,
             b"client_name" => &mut self.client_name,
@@ -239,6 +228,49 @@ impl<'a> Request<'a> {
         })
     }
 
+    fn map<U>(self, value: impl Fn(T) -> U) -> Attributes<U> {
+        Attributes {
+            request: value(self.request),
+            protocol_state: value(self.protocol_state),
+            client_address: value(self.client_address),
+            client_name: value(self.client_name),
+            client_port: value(self.client_port),
+            reverse_client_name: value(self.reverse_client_name),
+            helo_name: value(self.helo_name),
+            sender: value(self.sender),
+            recipient: value(self.recipient),
+            etrn_domain: value(self.etrn_domain),
+            sasl_username: value(self.sasl_username),
+            policy_context: value(self.policy_context),
+        }
+    }
+}
+
+impl Attributes<Range<usize>> {
+    /// The request in `bytes`, where its values stand.
+    fn request_in(self, bytes: &[u8]) -> Result<Request<'_>, Error> {
+        if memchr(0, bytes).is_some() {
+            return Err(Error::Nul);
+        }
+        // Checked once for all values: only what a stranger has garbled takes longer.
+        let request = match str::from_utf8(bytes) {
+            Ok(text) => self.map(|value| Cow::Borrowed(text.get(value).unwrap_or_default())),
+            Err(_) => self.map(|value| String::from_utf8_lossy(bytes.get(value).unwrap_or_default())),
+        };
+        if request.request == "smtpd_access_policy" { Ok(request) } else { Err(Error::NotAPolicyRequest) }
+    }
+}
+
+/// What a request asks.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Where the session stands.
+    pub state: ProtocolState,
+    /// What is known of it.
+    pub facts: Facts,
+}
+
+impl Request<'_> {
     /// What is asked: the facts that are known at the request's protocol state.
     ///
     /// # Errors

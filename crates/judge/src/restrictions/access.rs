@@ -23,12 +23,12 @@ pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -
     match subject {
         Subject::Client | Subject::ReverseClient => {
             let looked = case.name(subject).await;
-            let found = find_domain(table, &looked.name.as_str().to_lowercase())
+            let found = find_domain(table, &lower_case(looked.name.as_str()))
                 .or_else(|| find_address(table, case.client().address));
             rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
         }
         Subject::Helo => match case.helo_name() {
-            Some(helo) => rule(case, table, find_domain(table, &helo.to_lowercase()), subject, || helo.into()),
+            Some(helo) => rule(case, table, find_domain(table, &lower_case(helo)), subject, || helo.into()),
             None => Ruling::dunno(),
         },
         Subject::Sender | Subject::Recipient => check_address(case, subject, table),
@@ -36,13 +36,12 @@ pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -
 }
 
 fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
-    let Some(address) = case.address(subject) else {
+    let (Some(address), Some(destination)) = (case.address(subject), case.destination(subject)) else {
         let is_null_sender = subject == Subject::Sender && case.facts.envelope.is_some();
         let found = is_null_sender.then(|| find(table, NULL_SENDER_KEY)).flatten();
         return rule(case, table, found, subject, || "".into());
     };
-    let destination = Destination::of(address, &case.settings);
-    let ruling = rule(case, table, find_mail_address(table, &destination), subject, || address.as_str().into());
+    let ruling = rule(case, table, find_mail_address(table, destination), subject, || address.as_str().into());
     // A recipient with a route inside may lead anywhere: too suspicious for an OK.
     if subject == Subject::Recipient && destination.routed && matches!(ruling.says, Says::Permit(_)) {
         return Ruling { says: Says::Dunno, evidence: ruling.evidence };
@@ -95,26 +94,32 @@ fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
 fn find_mail_address<'a>(table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
     let address = &destination.address;
     let local_part = address.strip_suffix(destination.domain()).unwrap_or(address);
-    find(table, &quoted_form(address))
+    quoted_form(address)
+        .and_then(|quoted| find(table, &quoted))
         .or_else(|| find(table, address))
         .or_else(|| find_part(table, destination.domain()))
         .or_else(|| find_parents(table, destination.domain()))
-        .or_else(|| find_part(table, &quoted_form(local_part)))
+        .or_else(|| quoted_form(local_part).and_then(|quoted| find_part(table, &quoted)))
         .or_else(|| find_part(table, local_part))
 }
 
-/// The address as it stands in a table: the local part in quotes where it is no dot-string (RFC 5321 §4.1.2).
-fn quoted_form(address: &str) -> String {
+/// The address as it stands in a table, if its local part is no dot-string and needs quotes (RFC 5321 §4.1.2).
+fn quoted_form(address: &str) -> Option<String> {
     let (local_part, rest) = address.rfind('@').map_or((address, ""), |at| address.split_at(at));
     let is_atom = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     if !local_part.is_empty() && local_part.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom)) {
-        return address.to_owned();
+        return None;
     }
     let escaped: String = local_part
         .chars()
         .flat_map(|c| matches!(c, '"' | '\\' | '\r').then_some('\\').into_iter().chain([c]))
         .collect();
-    format!("\"{escaped}\"{rest}")
+    Some(format!("\"{escaped}\"{rest}"))
+}
+
+fn lower_case(text: &str) -> Cow<'_, str> {
+    let is_lower_case = text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
+    if is_lower_case { text.into() } else { text.to_lowercase().into() }
 }
 
 /// What the row that was found says of the subject that the client calls `name`.
@@ -130,8 +135,8 @@ fn rule<'a>(
     let evidence =
         Evidence::Table { table: table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
     let named = Named { name, class: subject.reply_class() };
-    let reply = |answer: &Answer<'_>| -> Reply {
-        named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text)
+    let reply = |answer: &Answer<'_>| -> Box<Reply> {
+        named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
     };
     let reason = Reason::AccessTable;
     let ruling: Ruling = match Action::parse(&row.value) {

@@ -69,7 +69,7 @@ pub(super) async fn permit_dnswl_client(case: &Case, list: &DnsList) -> Ruling {
 
 /// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
 fn is_authorized(case: &Case) -> bool {
-    !case.settings.knows_domains() || case.destination().is_none_or(Destination::is_authorized)
+    !case.settings.knows_domains() || case.destination(Subject::Recipient).is_none_or(Destination::is_authorized)
 }
 
 /// A list that nobody runs any more says nothing.

@@ -3,7 +3,7 @@
 use facts::{DnsAnswer, EmailAddress, Reason, Record, RecordType, Reply, hostname};
 
 use crate::case::Case;
-use crate::destination::{Class, Destination};
+use crate::destination::Class;
 use crate::reply::Named;
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
@@ -14,8 +14,9 @@ const CODE: u16 = 450;
 /// Refuses an address whose domain takes no mail: no MX, A or AAAA record, or a null MX (RFC 7505). Addresses that
 /// end here and address literals pass.
 pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruling {
-    let Some(address) = case.address(subject) else { return Ruling::dunno() };
-    let destination = Destination::of(address, &case.settings);
+    let (Some(address), Some(destination)) = (case.address(subject), case.destination(subject)) else {
+        return Ruling::dunno();
+    };
     let domain = destination.domain();
     if destination.class == Class::Final || domain.starts_with('[') && domain.ends_with(']') {
         return Ruling::dunno();
