@@ -6,6 +6,10 @@ use facts::{Network, NetworkList};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+mod texts;
+
+pub use texts::Texts;
+
 /// What the judge reads of the configuration file. Every key has a default; an empty file works.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -62,22 +66,25 @@ pub struct Restrictions {
     pub helo_required: bool,
     /// Evaluate the relay list before the recipient list (Postfix: `smtpd_relay_before_recipient_restrictions`).
     pub relay_before_recipient: bool,
+    /// Restriction classes (Postfix: `smtpd_restriction_classes`), and whatever else lists refer to as `$name`: a list by
+    /// its name.
+    pub classes: BTreeMap<String, Texts>,
     /// Postfix: `smtpd_client_restrictions`.
-    pub client: Vec<Spanned<String>>,
+    pub client: Texts,
     /// Postfix: `smtpd_helo_restrictions`.
-    pub helo: Vec<Spanned<String>>,
+    pub helo: Texts,
     /// Postfix: `smtpd_sender_restrictions`.
-    pub sender: Vec<Spanned<String>>,
+    pub sender: Texts,
     /// Postfix: `smtpd_relay_restrictions`. Absent: relay control by `domains` once that is set, else none (Postfix
     /// keeps its own).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub relay: Option<Vec<Spanned<String>>>,
+    pub relay: Option<Texts>,
     /// Postfix: `smtpd_recipient_restrictions`.
-    pub recipient: Vec<Spanned<String>>,
+    pub recipient: Texts,
     /// Postfix: `smtpd_data_restrictions`.
-    pub data: Vec<Spanned<String>>,
+    pub data: Texts,
     /// Postfix: `smtpd_end_of_data_restrictions`.
-    pub end_of_data: Vec<Spanned<String>>,
+    pub end_of_data: Texts,
 }
 
 impl Default for Restrictions {
@@ -86,6 +93,7 @@ impl Default for Restrictions {
             delay_reject: true,
             helo_required: true,
             relay_before_recipient: true,
+            classes: BTreeMap::new(),
             client: list(&["permit_mynetworks", "permit_sasl_authenticated", "reject_unknown_reverse_client_hostname"]),
             helo: list(&[
                 "permit_mynetworks",
@@ -111,19 +119,35 @@ impl Default for Restrictions {
                 "permit_dnswl_client list.dnswl.org=127.0.[0..255].[1..3]",
                 "reject_rbl_client zen.spamhaus.org",
             ]),
-            data: Vec::new(),
-            end_of_data: Vec::new(),
+            data: Texts::default(),
+            end_of_data: Texts::default(),
+        }
+    }
+}
+
+impl Restrictions {
+    /// A list by the name that Postfix gives it: `smtpd_client_restrictions`.
+    pub(crate) fn list_of_postfix(&self, name: &str) -> Option<&Texts> {
+        match name.strip_prefix("smtpd_")?.strip_suffix("_restrictions")? {
+            "client" => Some(&self.client),
+            "helo" => Some(&self.helo),
+            "sender" => Some(&self.sender),
+            "relay" => self.relay.as_ref(),
+            "recipient" => Some(&self.recipient),
+            "data" => Some(&self.data),
+            "end_of_data" => Some(&self.end_of_data),
+            _ => None,
         }
     }
 }
 
 /// The relay list that stands where none is configured and `domains` or `relay_domains` are.
-pub(crate) fn relay_default() -> Vec<Spanned<String>> {
+pub(crate) fn relay_default() -> Texts {
     list(&["permit_mynetworks", "permit_sasl_authenticated", "reject_unauth_destination"])
 }
 
-fn list(restrictions: &[&str]) -> Vec<Spanned<String>> {
-    restrictions.iter().map(|restriction| Spanned::new(0..0, (*restriction).to_owned())).collect()
+fn list(restrictions: &[&str]) -> Texts {
+    Texts(restrictions.iter().map(|restriction| Spanned::new(0..0, (*restriction).to_owned())).collect())
 }
 
 /// The section `[lists."ZONE"]`.

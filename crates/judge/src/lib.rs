@@ -10,6 +10,7 @@ mod case;
 mod config;
 mod decide;
 mod destination;
+mod macros;
 mod parse;
 mod relay;
 mod reply;
@@ -21,7 +22,7 @@ pub mod tables;
 mod verdict;
 mod walk;
 
-pub use config::{Config, ListConfig, Mode, Restrictions};
+pub use config::{Config, ListConfig, Mode, Restrictions, Texts};
 pub use decide::decide;
 pub use settings::{List, Mistake, Settings};
 

@@ -1,7 +1,9 @@
 //! Lists of restrictions, from the words that an administrator writes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
+mod words;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dns::lists::DnsList;
@@ -9,14 +11,21 @@ use facts::closest;
 use toml::Spanned;
 
 use crate::Mistake;
-use crate::config::ListConfig;
+use crate::config::{Config, ListConfig, Texts};
+use crate::macros::expand;
 use crate::restriction::{Build, Entry, Kind, RESTRICTIONS, Restriction, Subject};
 use crate::tables::Table;
+use words::{Word, words};
+
+/// The most restrictions of one list, those of its classes counted.
+const RESTRICTIONS_MAX: usize = 1000;
 
 /// Turns the lists of one configuration into restrictions; each table is loaded once.
 pub(crate) struct Parser<'a> {
-    lists: &'a BTreeMap<String, ListConfig>,
+    config: &'a Config,
     tables: HashMap<String, Arc<Table>>,
+    /// The restriction classes that are being parsed, each inside of the one before.
+    open: Vec<&'a str>,
     /// What must be mended before the start.
     pub(crate) mistakes: Vec<Mistake>,
     /// What the administrator should know.
@@ -26,53 +35,104 @@ pub(crate) struct Parser<'a> {
 /// What a restriction does, its row in the table of restrictions, and how it was written.
 type Parsed = (Kind, &'static Entry, String);
 
-/// One word of a list, and where it stands in the file.
-#[derive(Clone, Copy)]
-struct Word<'a> {
-    text: &'a str,
-    at: usize,
-    quoted: &'a Spanned<String>,
-}
-
-impl Word<'_> {
-    /// Where the word stands in the file; the whole string where escapes make that hard to say.
-    fn span(&self) -> Option<Range<usize>> {
-        let whole = self.quoted.span();
-        let plain = whole.len() == self.quoted.get_ref().len() + 2;
-        let start = whole.start + 1 + self.at;
-        (!whole.is_empty()).then(|| if plain { start..start + self.text.len() } else { whole })
-    }
-}
-
 impl<'a> Parser<'a> {
-    pub(crate) fn new(lists: &'a BTreeMap<String, ListConfig>) -> Self {
-        Self { lists, tables: HashMap::new(), mistakes: Vec::new(), warnings: Vec::new() }
+    pub(crate) fn new(config: &'a Config) -> Self {
+        Self { config, tables: HashMap::new(), open: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() }
     }
 
     /// The restrictions of one list. `subject` says what a bare table is looked up with (Postfix: an access map
     /// without `check_…_access` before it); `None` where that has no meaning.
-    pub(crate) fn list(&mut self, texts: &[Spanned<String>], subject: Option<Subject>) -> Vec<Restriction> {
-        let mut words = texts.iter().flat_map(words).peekable();
+    pub(crate) fn list(&mut self, texts: &Texts, subject: Option<Subject>) -> Vec<Restriction> {
         let mut restrictions = Vec::new();
-        while let Some(word) = words.next() {
-            let warn = word.text.eq_ignore_ascii_case("warn_if_reject");
-            let Some(word) = (if warn { words.next() } else { Some(word) }) else {
-                self.mistake(word, "warn_if_reject needs a restriction after it".into());
-                break;
-            };
-            let parsed =
-                if word.text.contains(':') { self.bare_table(word, subject) } else { self.named(word, &mut words) };
-            let Some((kind, entry, text)) = parsed else { continue };
-            let early = self.is_early(&kind);
-            let text = if warn { format!("warn_if_reject {text}") } else { text };
-            restrictions.push(Restriction { kind, entry, warn, text: kept(text), early });
-        }
+        self.append(texts, subject, false, &mut restrictions);
         restrictions
     }
 
-    fn named<'w>(&mut self, word: Word<'_>, words: &mut impl Iterator<Item = Word<'w>>) -> Option<Parsed> {
-        let Some(entry) = entry(word.text) else {
-            self.mistake(word, unknown_restriction(word.text));
+    /// Appends the restrictions of a list or of a class, all as if after `warn_if_reject` if `warn`.
+    fn append(&mut self, texts: &Texts, subject: Option<Subject>, warn: bool, out: &mut Vec<Restriction>) {
+        let mut words = self.words(texts).into_iter();
+        while let Some(word) = words.next() {
+            let warns = word.text.eq_ignore_ascii_case("warn_if_reject");
+            let Some(word) = (if warns { words.next() } else { Some(word.clone()) }) else {
+                self.mistake(&word, "warn_if_reject needs a restriction after it".into());
+                break;
+            };
+            let warn = warn || warns;
+            if let Some((name, texts)) = self.config.restrictions.classes.get_key_value(&word.text) {
+                self.append_class(name, texts, &word, subject, warn, out);
+                continue;
+            }
+            let parsed =
+                if word.text.contains(':') { self.bare_table(&word, subject) } else { self.named(&word, &mut words) };
+            let Some((kind, entry, text)) = parsed else { continue };
+            let early = self.is_early(&kind);
+            let text = if warn { format!("warn_if_reject {text}") } else { text };
+            out.push(Restriction { kind, entry, warn, text: kept(text), early });
+        }
+    }
+
+    /// A restriction class stands for its restrictions: what permits in it ends the list that names it.
+    fn append_class(
+        &mut self,
+        name: &'a str,
+        texts: &Texts,
+        word: &Word,
+        subject: Option<Subject>,
+        warn: bool,
+        out: &mut Vec<Restriction>,
+    ) {
+        if self.open.contains(&name) {
+            return self.mistake(word, format!("the restriction class {name} leads back to itself"));
+        }
+        if out.len() > RESTRICTIONS_MAX {
+            return self.mistake(word, format!("a list of more than {RESTRICTIONS_MAX} restrictions"));
+        }
+        self.open.push(name);
+        self.append(texts, subject, warn, out);
+        self.open.pop();
+    }
+
+    /// The words of a list, with what `$name` stands for.
+    fn words(&mut self, texts: &Texts) -> Vec<Word> {
+        let mut expanded = Vec::new();
+        for word in texts.iter().flat_map(words) {
+            if !word.text.contains('$') {
+                expanded.push(word);
+                continue;
+            }
+            match expand(&word.text, true, &|name| self.parameter(name)) {
+                Ok(text) => {
+                    let parts = words(&Spanned::new(0..0, text));
+                    expanded.extend(parts.into_iter().map(|part| Word { span: word.span.clone(), ..part }));
+                }
+                Err(message) => {
+                    let hint = "lists know their own names, those in [restrictions.classes], myhostname, mydomain, \
+                                config_directory and default_database_type";
+                    self.mistake(&word, format!("{message}: {hint}"));
+                }
+            }
+        }
+        expanded
+    }
+
+    /// The value of a parameter of main.cf, as far as lists of restrictions refer to such.
+    fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+        let Config { hostname, restrictions, .. } = self.config;
+        if let Some(texts) = restrictions.classes.get(name).or_else(|| restrictions.list_of_postfix(name)) {
+            return Some(texts.joined().into());
+        }
+        Some(match name {
+            "myhostname" => hostname.into(),
+            "mydomain" => hostname.split_once('.').map_or("localdomain", |(_, domain)| domain).into(),
+            "config_directory" => "/etc/postfix".into(),
+            "default_database_type" => "hash".into(),
+            _ => return None,
+        })
+    }
+
+    fn named(&mut self, word: &Word, words: &mut impl Iterator<Item = Word>) -> Option<Parsed> {
+        let Some(entry) = entry(&word.text) else {
+            self.mistake(word, self.unknown_restriction(&word.text));
             return None;
         };
         if let Build::Plain(build) = entry.build {
@@ -84,23 +144,23 @@ impl<'a> Parser<'a> {
         };
         let kind = match entry.build {
             Build::Plain(build) => build(),
-            Build::List(build) => build(self.dns_list(argument)?),
-            Build::Table(subject) => Kind::CheckAccess(subject, self.table(argument)?),
+            Build::List(build) => build(self.dns_list(&argument)?),
+            Build::Table(subject) => Kind::CheckAccess(subject, self.table(&argument)?),
         };
         Some((kind, entry, format!("{} {}", entry.name, argument.text)))
     }
 
-    fn bare_table(&mut self, word: Word<'_>, subject: Option<Subject>) -> Option<Parsed> {
+    fn bare_table(&mut self, word: &Word, subject: Option<Subject>) -> Option<Parsed> {
         let by_subject = |entry: &&Entry| matches!(entry.build, Build::Table(of) if Some(of) == subject);
         let (Some(subject), Some(entry)) = (subject, RESTRICTIONS.iter().find(by_subject)) else {
             let named = "check_client_access, check_helo_access, check_sender_access or check_recipient_access";
             self.mistake(word, format!("write {named} before a table here"));
             return None;
         };
-        Some((Kind::CheckAccess(subject, self.table(word)?), entry, word.text.to_owned()))
+        Some((Kind::CheckAccess(subject, self.table(word)?), entry, word.text.clone()))
     }
 
-    fn dns_list(&mut self, argument: Word<'_>) -> Option<DnsList> {
+    fn dns_list(&mut self, argument: &Word) -> Option<DnsList> {
         let mut list: DnsList = match argument.text.parse() {
             Ok(list) => list,
             Err(message) => {
@@ -110,7 +170,7 @@ impl<'a> Parser<'a> {
         };
         if let Some(since) = list.retired() {
             let message = format!("the DNS list {} was closed ({since}) and is not asked: remove it", list.zone);
-            self.warnings.push(Mistake { span: argument.span(), message });
+            self.warnings.push(Mistake { span: argument.span.clone(), message });
         }
         let configured = self.list_config(&list).and_then(|config| config.codes.as_ref());
         if let (None, Some(codes)) = (&list.codes, configured) {
@@ -128,15 +188,15 @@ impl<'a> Parser<'a> {
             .ok()
     }
 
-    fn table(&mut self, argument: Word<'_>) -> Option<Arc<Table>> {
-        if let Some(table) = self.tables.get(argument.text) {
+    fn table(&mut self, argument: &Word) -> Option<Arc<Table>> {
+        if let Some(table) = self.tables.get(&argument.text) {
             return Some(Arc::clone(table));
         }
-        match Table::open(argument.text) {
+        match Table::open(&argument.text) {
             Ok(table) => {
-                self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span(), message }));
+                self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
                 let table = Arc::new(table);
-                self.tables.insert(argument.text.to_owned(), Arc::clone(&table));
+                self.tables.insert(argument.text.clone(), Arc::clone(&table));
                 Some(table)
             }
             Err(message) => {
@@ -147,7 +207,7 @@ impl<'a> Parser<'a> {
     }
 
     fn list_config(&self, list: &DnsList) -> Option<&'a ListConfig> {
-        self.lists.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(&list.zone)).map(|(_, config)| config)
+        self.config.lists.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(&list.zone)).map(|(_, config)| config)
     }
 
     fn is_early(&self, kind: &Kind) -> bool {
@@ -159,8 +219,21 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn mistake(&mut self, word: Word<'_>, message: String) {
-        self.mistakes.push(Mistake { span: word.span(), message });
+    fn unknown_restriction(&self, name: &str) -> String {
+        let lower = name.to_ascii_lowercase();
+        let by_server = ["_a_access", "_mx_access", "_ns_access"].iter().any(|end| lower.ends_with(end));
+        if UNBUILT.contains(&&*lower) || lower.starts_with("check_") && by_server {
+            return format!("{name} is not built yet in this version: leave it out");
+        }
+        let classes = self.config.restrictions.classes.keys().map(String::as_str);
+        match closest(name, RESTRICTIONS.iter().map(|entry| entry.name).chain(classes)) {
+            Some(meant) => format!("unknown restriction \"{name}\": did you mean \"{meant}\"?"),
+            None => format!("unknown restriction \"{name}\""),
+        }
+    }
+
+    fn mistake(&mut self, word: &Word, message: String) {
+        self.mistakes.push(Mistake { span: word.span.clone(), message });
     }
 }
 
@@ -211,41 +284,3 @@ const UNBUILT: &[&str] = &[
     "reject_unverified_sender",
     "sleep",
 ];
-
-fn unknown_restriction(name: &str) -> String {
-    let lower = name.to_ascii_lowercase();
-    let by_server = ["_a_access", "_mx_access", "_ns_access"].iter().any(|end| lower.ends_with(end));
-    if UNBUILT.contains(&&*lower) || lower.starts_with("check_") && by_server {
-        return format!("{name} is not built yet in this version: leave it out");
-    }
-    match closest(name, RESTRICTIONS.iter().map(|entry| entry.name)) {
-        Some(meant) => format!("unknown restriction \"{name}\": did you mean \"{meant}\"?"),
-        None => format!("unknown restriction \"{name}\""),
-    }
-}
-
-/// Words are parted by white space and commas outside of braces, as in main.cf.
-fn words(quoted: &Spanned<String>) -> impl Iterator<Item = Word<'_>> {
-    let mut rest = quoted.get_ref().as_str();
-    let whole = rest.len();
-    std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(is_separator);
-        let mut depth = 0_usize;
-        let end = rest.find(|c| {
-            depth = match c {
-                '{' => depth + 1,
-                '}' => depth.saturating_sub(1),
-                _ => depth,
-            };
-            depth == 0 && is_separator(c)
-        });
-        let at = whole - rest.len();
-        let (text, after) = rest.split_at(end.unwrap_or(rest.len()));
-        rest = after;
-        (!text.is_empty()).then_some(Word { text, at, quoted })
-    })
-}
-
-fn is_separator(c: char) -> bool {
-    c == ',' || c.is_ascii_whitespace()
-}

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use facts::{NetworkList, Stage};
 use rustc_hash::FxHashSet;
-use toml::Spanned;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Texts};
 use crate::destination::Class;
 use crate::parse::Parser;
 use crate::restriction::{Kind, Restriction, Subject};
@@ -52,7 +51,7 @@ impl Settings {
     /// # Errors
     /// Every mistake found, at least one.
     pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
-        let mut parser = Parser::new(&config.lists);
+        let mut parser = Parser::new(config);
         let lists = lists(config, &mut parser);
         let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
         mistakes.extend(crate::relay::mistakes(config, &lists));
@@ -113,9 +112,9 @@ fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
     let lists = &config.restrictions;
     let has_domains = !config.domains.is_empty() || !config.relay_domains.is_empty();
     // Behind Postfix an unset list leaves relay control to Postfix.
-    let relay_default = if has_domains { config::relay_default() } else { Vec::new() };
-    let relay = lists.relay.as_deref().unwrap_or(&relay_default);
-    let mut list = |name, stage, subject, texts: &[Spanned<String>]| List {
+    let relay_default = if has_domains { config::relay_default() } else { Texts::default() };
+    let relay = lists.relay.as_ref().unwrap_or(&relay_default);
+    let mut list = |name, stage, subject, texts: &Texts| List {
         name,
         stage,
         restrictions: parser.list(texts, subject).into_iter().map(Arc::new).collect(),

@@ -103,6 +103,29 @@ fn only_what_no_local_restriction_ends_is_asked() {
 }
 
 #[test]
+fn lists_as_they_stand_in_main_cf() {
+    let listed = "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using bl.example; listed";
+    for (lists, expected, queries) in [
+        ("recipient = \"reject_rbl_client x.example, reject_rbl_client bl.example\"\n", listed, 3),
+        (
+            "recipient = \"\"\"\n    permit_mynetworks\n# not this: reject\n    reject_rbl_client bl.example\"\"\"\n",
+            listed,
+            2,
+        ),
+        ("recipient = \"$smtpd_helo_restrictions\"\nhelo = [\"reject_rbl_client bl.example\"]\n", listed, 2),
+        ("recipient = \"$all\"\n[restrictions.classes]\nall = \"$one $one\"\none = \"defer\"\n", "450 4.3.2", 0),
+        ("recipient = \"reject_rbl_client ${zone}.example\"\n[restrictions.classes]\nzone = \"bl\"\n", listed, 2),
+        // A class: what permits in it ends the list that names it, and a warning before it is one for all of it.
+        ("recipient = \"strict, reject\"\n[restrictions.classes]\nstrict = \"permit\"\n", "permit", 0),
+        ("recipient = \"strict, reject\"\n[restrictions.classes]\nstrict = [\"defer\"]\n", "450 4.3.2", 0),
+        ("recipient = \"outer\"\n[restrictions.classes]\nouter = \"inner, reject\"\ninner = \"defer\"\n", "450", 0),
+        ("recipient = \"warn_if_reject strict\"\n[restrictions.classes]\nstrict = \"reject, defer\"\n", "permit", 0),
+    ] {
+        check(&format!("[restrictions]\n{lists}"), expected, queries);
+    }
+}
+
+#[test]
 fn codes_of_a_section_count() {
     let section = |codes| {
         format!(
