@@ -14,6 +14,8 @@ pub use pattern::AddressPattern;
 /// A list as a restriction names it: `zen.spamhaus.org` or `list.dnswl.org=127.0.[0..255].[1..3]`.
 #[derive(Clone, Debug)]
 pub struct DnsList {
+    /// As configured, with its filter.
+    pub text: Box<str>,
     /// The list's domain, as the administrator writes it: replies name it so.
     pub zone: Box<str>,
     /// Which answers count; `None` where the administrator gave no filter.
@@ -32,7 +34,7 @@ impl FromStr for DnsList {
         if !hostname::is_hostname(zone) {
             return Err(format!("\"{zone}\" is not the domain of a DNS list"));
         }
-        Ok(Self { zone: zone.into(), codes, known: known(zone) })
+        Ok(Self { text: text.into(), zone: zone.into(), codes, known: known(zone) })
     }
 }
 

@@ -6,8 +6,10 @@ use facts::{Network, NetworkList};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+mod postfix;
 mod texts;
 
+pub use postfix::{Postfix, ReplyCode, TempfailAction};
 pub use texts::Texts;
 
 /// What the judge reads of the configuration file. Every key has a default; an empty file works.
@@ -27,6 +29,8 @@ pub struct Config {
     pub mode: Mode,
     /// The lists of restrictions.
     pub restrictions: Restrictions,
+    /// Parameters of main.cf, by their names.
+    pub postfix: Postfix,
     /// What is peculiar to one DNS list, by its zone.
     pub lists: BTreeMap<String, ListConfig>,
 }
@@ -42,6 +46,7 @@ impl Default for Config {
             relay_domains: Vec::new(),
             mode: Mode::default(),
             restrictions: Restrictions::default(),
+            postfix: Postfix::default(),
             lists: BTreeMap::new(),
         }
     }

@@ -22,7 +22,7 @@ pub mod tables;
 mod verdict;
 mod walk;
 
-pub use config::{Config, ListConfig, Mode, Restrictions, Texts};
+pub use config::{Config, ListConfig, Mode, Postfix, ReplyCode, Restrictions, TempfailAction, Texts};
 pub use decide::decide;
 pub use settings::{List, Mistake, Settings};
 

@@ -14,6 +14,7 @@ use crate::Mistake;
 use crate::config::{Config, ListConfig, Texts};
 use crate::macros::expand;
 use crate::restriction::{Build, Entry, Kind, RESTRICTIONS, Restriction, Subject};
+use crate::restrictions::rbl_reply;
 use crate::tables::Table;
 use words::{Word, words};
 
@@ -23,7 +24,7 @@ const RESTRICTIONS_MAX: usize = 1000;
 /// Turns the lists of one configuration into restrictions; each table is loaded once.
 pub(crate) struct Parser<'a> {
     config: &'a Config,
-    tables: HashMap<String, Arc<Table>>,
+    opened: HashMap<String, Arc<Table>>,
     /// The restriction classes that are being parsed, each inside of the one before.
     open: Vec<&'a str>,
     /// What must be mended before the start.
@@ -37,7 +38,7 @@ type Parsed = (Kind, &'static Entry, String);
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(config: &'a Config) -> Self {
-        Self { config, tables: HashMap::new(), open: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() }
+        Self { config, opened: HashMap::new(), open: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() }
     }
 
     /// The restrictions of one list. `subject` says what a bare table is looked up with (Postfix: an access map
@@ -188,15 +189,27 @@ impl<'a> Parser<'a> {
             .ok()
     }
 
+    /// The tables of a list of tables.
+    pub(crate) fn tables(&mut self, texts: &Texts) -> Vec<Arc<Table>> {
+        self.words(texts).iter().filter_map(|word| self.table(word)).collect()
+    }
+
+    /// Checks the reply for what a DNS list lists.
+    pub(crate) fn rbl_reply(&mut self, template: &Spanned<String>) {
+        if let Err(message) = rbl_reply::check(template.get_ref()) {
+            self.mistakes.push(Mistake { span: Some(template.span()), message });
+        }
+    }
+
     fn table(&mut self, argument: &Word) -> Option<Arc<Table>> {
-        if let Some(table) = self.tables.get(&argument.text) {
+        if let Some(table) = self.opened.get(&argument.text) {
             return Some(Arc::clone(table));
         }
         match Table::open(&argument.text) {
             Ok(table) => {
                 self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
                 let table = Arc::new(table);
-                self.tables.insert(argument.text.clone(), Arc::clone(&table));
+                self.opened.insert(argument.text.clone(), Arc::clone(&table));
                 Some(table)
             }
             Err(message) => {

@@ -7,6 +7,9 @@ use crate::restriction::Subject;
 /// The longest reply line, without its line end (RFC 5321 §4.5.3.1.5).
 const REPLY_LENGTH_MAX: usize = 510;
 
+/// The code where the DNS could not answer, whatever the administrator has made of the codes for answers.
+pub(crate) const TEMPFAIL_CODE: u16 = 450;
+
 /// What a reply speaks of: Postfix's `<NAME>: CLASS rejected: …`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Named<'a> {

@@ -5,6 +5,7 @@ mod client_hostname;
 mod dns_list;
 mod fqdn;
 mod helo_hostname;
+pub(crate) mod rbl_reply;
 mod unauth_destination;
 mod unknown_domain;
 
@@ -67,7 +68,9 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
         Kind::RejectInvalidHeloHostname => helo_hostname::reject_invalid(case),
         Kind::RejectNonFqdnHeloHostname => helo_hostname::reject_non_fqdn(case),
         Kind::RejectNonFqdn(subject) => fqdn::reject_non_fqdn(case, *subject),
-        Kind::RejectUnauthDestination => unauth_destination::refuse(case, 554),
+        Kind::RejectUnauthDestination => {
+            unauth_destination::refuse(case, case.settings.postfix.relay_domains_reject_code.0)
+        },
         Kind::DeferUnauthDestination => unauth_destination::refuse(case, 454),
         _ => return None,
     })
@@ -76,8 +79,8 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
 /// What a restriction says that may have to ask.
 async fn ask(case: &Case, kind: &Kind, stage: Stage) -> Ruling {
     match kind {
-        Kind::Reject => bare(case, stage, 554, "5.7.1", "Access denied").await,
-        Kind::Defer => bare(case, stage, 450, "4.3.2", "Try again later").await,
+        Kind::Reject => bare(case, stage, case.settings.postfix.reject_code.0, "5.7.1", "Access denied").await,
+        Kind::Defer => bare(case, stage, case.settings.postfix.defer_code.0, "4.3.2", "Try again later").await,
         Kind::RejectUnknownReverseClientHostname => client_hostname::reject_unknown_reverse(case).await,
         Kind::RejectUnknownClientHostname => client_hostname::reject_unknown(case).await,
         Kind::RejectUnknownHeloHostname => helo_hostname::reject_unknown(case).await,

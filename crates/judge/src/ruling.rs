@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use facts::{DnsAnswer, Evidence, Reason, Reply};
 
+use crate::config::TempfailAction;
+
 /// What a restriction says, and on what grounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Ruling {
@@ -44,8 +46,8 @@ pub(crate) struct Unknown {
 pub(crate) enum UnknownClass {
     /// The client's name.
     ClientName,
-    /// A HELO name, a sender's or a recipient's domain.
-    Domain,
+    /// A HELO name, a sender's or a recipient's domain, and what the administrator wants then.
+    Domain(TempfailAction),
     /// A block list.
     BlockList,
     /// A welcome list.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use facts::{NetworkList, Stage};
 use rustc_hash::FxHashSet;
 
-use crate::config::{self, Config, Texts};
+use crate::config::{self, Config, Postfix, Texts};
 use crate::destination::Class;
 use crate::parse::Parser;
 use crate::restriction::{Kind, Restriction, Subject};
+use crate::tables::Table;
 
 /// A mistake in the configuration, or something questionable in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub struct Settings {
     pub(crate) mynetworks: NetworkList,
     pub(crate) delay_reject: bool,
     pub(crate) helo_required: bool,
+    pub(crate) postfix: Postfix,
+    /// Replies for DNS lists that have one of their own (Postfix: rbl_reply_maps).
+    pub(crate) rbl_reply_maps: Vec<Arc<Table>>,
     /// In the order of evaluation.
     pub(crate) lists: Vec<List>,
     domains: FxHashSet<String>,
@@ -53,6 +57,8 @@ impl Settings {
     pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
         let mut parser = Parser::new(config);
         let lists = lists(config, &mut parser);
+        let rbl_reply_maps = parser.tables(&config.postfix.rbl_reply_maps);
+        parser.rbl_reply(&config.postfix.default_rbl_reply);
         let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
         mistakes.extend(crate::relay::mistakes(config, &lists));
         warnings.extend(crate::relay::warning(config, &lists));
@@ -65,6 +71,8 @@ impl Settings {
             mynetworks: config.mynetworks.get_ref().clone(),
             delay_reject: config.restrictions.delay_reject,
             helo_required: config.restrictions.helo_required,
+            postfix: config.postfix.clone(),
+            rbl_reply_maps,
             lists,
             domains: lower(&config.domains),
             relay_domains: lower(&config.relay_domains),
@@ -104,7 +112,14 @@ impl Settings {
             return Class::Foreign;
         }
         let mut parents = std::iter::successors(Some(domain), |name| name.split_once('.').map(|(_, parent)| parent));
-        if parents.any(|name| self.relay_domains.contains(name)) { Class::Relay } else { Class::Foreign }
+        let is_relayed = if self.postfix.parents_match("relay_domains") {
+            parents.any(|name| self.relay_domains.contains(name))
+        } else {
+            // Then a subdomain is meant by its parent's name with a dot before it.
+            let dotted = domain.match_indices('.').map(|(dot, _)| &domain[dot..]);
+            std::iter::once(domain).chain(dotted).any(|name| self.relay_domains.contains(name))
+        };
+        if is_relayed { Class::Relay } else { Class::Foreign }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use facts::{Deferral, Outcome, Reason, Reply, Stage, Verdict};
 
+use crate::config::TempfailAction;
 use crate::ruling::{Says, Unknown, UnknownClass};
 
 /// What follows from a restriction that could not answer. Nothing that failed to answer refuses for good.
@@ -11,7 +12,8 @@ fn when_unknown(unknown: Unknown) -> Says {
         // Postfix: 450 whatever unknown_client_reject_code says.
         UnknownClass::ClientName => Says::Refuse(reply, Reason::DnsFailure),
         // Postfix: unknown_helo_hostname_tempfail_action, unknown_address_tempfail_action.
-        UnknownClass::Domain => Says::DeferIfPermit(reply, Reason::DnsFailure),
+        UnknownClass::Domain(TempfailAction::Defer) => Says::Refuse(reply, Reason::DnsFailure),
+        UnknownClass::Domain(TempfailAction::DeferIfPermit) => Says::DeferIfPermit(reply, Reason::DnsFailure),
         UnknownClass::BlockList => Says::Dunno,
         // Had the list answered, it might have let the client in.
         UnknownClass::WelcomeList => Says::DeferIfReject(reply, Reason::DnsFailure),
@@ -229,7 +231,8 @@ mod tests {
             'h' => Says::Hold.into(),
             'x' => Says::Discard.into(),
             '1' => unknown(UnknownClass::ClientName),
-            '2' => unknown(UnknownClass::Domain),
+            '2' => unknown(UnknownClass::Domain(TempfailAction::DeferIfPermit)),
+            '6' => unknown(UnknownClass::Domain(TempfailAction::Defer)),
             '3' => unknown(UnknownClass::BlockList),
             '4' => unknown(UnknownClass::WelcomeList),
             '5' => unknown(UnknownClass::Table),
@@ -280,6 +283,8 @@ mod tests {
             ("w1", "permit"),
             ("2", "defer 450 if_permit"),
             ("2r", "reject 554"),
+            ("6r", "defer 450"),
+            ("w6", "permit"),
             ("3", "permit"),
             ("4", "permit if_reject"),
             ("4r", "defer 450"),

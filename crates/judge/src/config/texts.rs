@@ -32,6 +32,7 @@ impl<'de> Deserialize<'de> for Texts {
         let whole = Spanned::<Form>::deserialize(deserializer)?;
         let span = whole.span();
         Ok(Self(match whole.into_inner() {
+            Form::One(text) if text.trim().is_empty() => Vec::new(),
             Form::One(text) => vec![Spanned::new(span, text)],
             Form::Many(texts) => texts,
         }))

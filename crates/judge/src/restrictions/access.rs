@@ -10,11 +10,9 @@ use crate::destination::Destination;
 use crate::reply::{Named, enhanced_for, server_error};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, Says, UnknownClass};
-use crate::tables::action::{Action, Answer};
+use crate::tables::action::{Action, Answer, Codes};
 use crate::tables::{Row, Table};
 
-// Postfix: smtpd_null_access_lookup_key.
-const NULL_SENDER_KEY: &str = "<>";
 /// The longest text of an address.
 const ADDRESS_LENGTH_MAX: usize = 45;
 
@@ -23,12 +21,12 @@ pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -
     match subject {
         Subject::Client | Subject::ReverseClient => {
             let looked = case.name(subject).await;
-            let found = find_domain(table, &lower_case(looked.name.as_str()))
+            let found = find_domain(case, table, &lower_case(looked.name.as_str()))
                 .or_else(|| find_address(table, case.client().address));
             rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
         }
         Subject::Helo => match case.helo_name() {
-            Some(helo) => rule(case, table, find_domain(table, &lower_case(helo)), subject, || helo.into()),
+            Some(helo) => rule(case, table, find_domain(case, table, &lower_case(helo)), subject, || helo.into()),
             None => Ruling::dunno(),
         },
         Subject::Sender | Subject::Recipient => check_address(case, subject, table),
@@ -38,10 +36,10 @@ pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -
 fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
     let (Some(address), Some(destination)) = (case.address(subject), case.destination(subject)) else {
         let is_null_sender = subject == Subject::Sender && case.facts.envelope.is_some();
-        let found = is_null_sender.then(|| find(table, NULL_SENDER_KEY)).flatten();
+        let found = is_null_sender.then(|| find(table, &case.settings.postfix.smtpd_null_access_lookup_key)).flatten();
         return rule(case, table, found, subject, || "".into());
     };
-    let ruling = rule(case, table, find_mail_address(table, destination), subject, || address.as_str().into());
+    let ruling = rule(case, table, find_mail_address(case, table, destination), subject, || address.as_str().into());
     // A recipient with a route inside may lead anywhere: too suspicious for an OK.
     if subject == Subject::Recipient && destination.routed && matches!(ruling.says, Says::Permit(_)) {
         return Ruling { says: Says::Dunno, evidence: ruling.evidence };
@@ -61,16 +59,19 @@ fn find_part<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
 }
 
 /// The name, then its parents up to the top-level domain; a name in digits has no parents.
-fn find_domain<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'a>> {
     if name.is_empty() {
         return None;
     }
-    find(table, name).or_else(|| (!hostname::is_address(name)).then(|| find_parents(table, name)).flatten())
+    find(table, name).or_else(|| (!hostname::is_address(name)).then(|| find_parents(case, table, name)).flatten())
 }
 
-fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+/// Parents stand in a table by their name, or with a dot before it, as the administrator has it
+/// (parent_domain_matches_subdomains).
+fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'a>> {
+    let after_dot = usize::from(case.settings.postfix.parents_match("smtpd_access_maps"));
     // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
-    let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + 1);
+    let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + after_dot);
     let mut rest = name;
     while let Some(start) = above(rest).filter(|start| *start < rest.len()) {
         rest = &rest[start..];
@@ -90,17 +91,34 @@ fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
     find(table, &text).or_else(|| parents.filter_map(|(parent, _)| find_part(table, parent)).next())
 }
 
-/// `user@domain`, the domain and its parents, `user@`.
-fn find_mail_address<'a>(table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
-    let address = &destination.address;
-    let local_part = address.strip_suffix(destination.domain()).unwrap_or(address);
-    quoted_form(address)
-        .and_then(|quoted| find(table, &quoted))
-        .or_else(|| find(table, address))
-        .or_else(|| find_part(table, destination.domain()))
-        .or_else(|| find_parents(table, destination.domain()))
-        .or_else(|| quoted_form(local_part).and_then(|quoted| find_part(table, &quoted)))
-        .or_else(|| find_part(table, local_part))
+/// `user+extension@domain`, `user@domain`, the domain and its parents, `user+extension@`, `user@`.
+fn find_mail_address<'a>(case: &Case, table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
+    let (address, domain) = (&*destination.address, destination.domain());
+    let local_part = address.strip_suffix(domain).unwrap_or(address);
+    let bare = local_part.strip_suffix('@').and_then(|user| without_extension(user, &case.settings.postfix.recipient_delimiter));
+    find_quoted(address, |key| find(table, key))
+        .or_else(|| find_quoted(&format!("{}@{domain}", bare?), |key| find_part(table, key)))
+        .or_else(|| find_part(table, domain))
+        .or_else(|| find_parents(case, table, domain))
+        .or_else(|| find_quoted(local_part, |key| find_part(table, key)))
+        .or_else(|| find_quoted(&format!("{}@", bare?), |key| find_part(table, key)))
+}
+
+/// An address is looked up as it stands in a table, then as it is.
+fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Found<'a>>) -> Option<Found<'a>> {
+    quoted_form(address).and_then(|quoted| find(&quoted)).or_else(|| find(address))
+}
+
+/// The user's name before its extension, if it has one (Postfix: recipient_delimiter, split_addr(3)). Users whose mail
+/// must arrive keep theirs, and so do bounces and lists.
+fn without_extension<'a>(user: &'a str, delimiters: &str) -> Option<&'a str> {
+    let kept = ["postmaster", "mailer-daemon", "double-bounce"];
+    let is_kept = kept.iter().any(|name| user.eq_ignore_ascii_case(name));
+    // "owner-list" and "list-request" are names of their own.
+    let is_list = delimiters.contains('-')
+        && (user.to_ascii_lowercase().starts_with("owner-") || user.to_ascii_lowercase().ends_with("-request"));
+    let at = user.find(|c| delimiters.contains(c)).filter(|at| *at > 0)?;
+    (!is_kept && !is_list).then(|| &user[..at])
 }
 
 /// The address as it stands in a table, if its local part is no dot-string and needs quotes (RFC 5321 §4.1.2).
@@ -139,7 +157,9 @@ fn rule<'a>(
         named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
     };
     let reason = Reason::AccessTable;
-    let ruling: Ruling = match Action::parse(&row.value) {
+    let parameters = &case.settings.postfix;
+    let codes = Codes { reject: parameters.access_map_reject_code.0, defer: parameters.access_map_defer_code.0 };
+    let ruling: Ruling = match Action::parse(&row.value, codes) {
         Action::Ok => Says::Permit(reason).into(),
         Action::Dunno => Ruling::dunno(),
         Action::Refuse(answer) => Says::Refuse(reply(&answer), reason).into(),

@@ -3,36 +3,35 @@
 use facts::{ClientName, Reason, Reply};
 
 use crate::case::Case;
-use crate::reply::reply;
+use crate::reply::{TEMPFAIL_CODE, reply};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
-
-// Postfix: unknown_client_reject_code.
-const CODE: u16 = 450;
 
 /// Refuses clients without a PTR record.
 pub(super) async fn reject_unknown_reverse(case: &Case) -> Ruling {
     let looked = case.name(Subject::ReverseClient).await;
-    let refused = || refused(case, "4.7.1", "cannot find your reverse hostname");
-    rule(&looked.name, refused, Reason::ReverseNameMissing).on(looked.answers)
+    let refused = |code| refused(case, code, "4.7.1", "cannot find your reverse hostname");
+    rule(case, &looked.name, refused, Reason::ReverseNameMissing).on(looked.answers)
 }
 
 /// Refuses clients whose PTR record is missing or does not lead back to them.
 pub(super) async fn reject_unknown(case: &Case) -> Ruling {
     let looked = case.name(Subject::Client).await;
     // RFC 7372 §3.3: "Reverse DNS validation failed".
-    let refused = || refused(case, "4.7.25", "cannot find your hostname");
-    rule(&looked.name, refused, Reason::ClientNameMissing).on(looked.answers)
+    let refused = |code| refused(case, code, "4.7.25", "cannot find your hostname");
+    rule(case, &looked.name, refused, Reason::ClientNameMissing).on(looked.answers)
 }
 
-fn rule(name: &ClientName, refused: impl Fn() -> Reply, reason: Reason) -> Ruling {
+fn rule(case: &Case, name: &ClientName, refused: impl Fn(u16) -> Reply, reason: Reason) -> Ruling {
     match name {
         ClientName::Known(_) => Ruling::dunno(),
-        ClientName::Unknown => Ruling::refuse(refused(), reason),
-        ClientName::Unclear => Ruling::unknown(UnknownClass::ClientName, refused()),
+        ClientName::Unknown => {
+            Ruling::refuse(refused(case.settings.postfix.unknown_client_reject_code.0), reason)
+        },
+        ClientName::Unclear => Ruling::unknown(UnknownClass::ClientName, refused(TEMPFAIL_CODE)),
     }
 }
 
-fn refused(case: &Case, enhanced: &str, why: &str) -> Reply {
-    reply(CODE, enhanced, &format!("Client host rejected: {why}, [{}]", case.client().address))
+fn refused(case: &Case, code: u16, enhanced: &str, why: &str) -> Reply {
+    reply(code, enhanced, &format!("Client host rejected: {why}, [{}]", case.client().address))
 }

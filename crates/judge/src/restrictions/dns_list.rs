@@ -4,16 +4,15 @@
 use std::borrow::Cow;
 
 use dns::lists::DnsList;
-use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, Reply, domain_of, hostname};
+use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, domain_of, hostname};
 
+use super::rbl_reply::Listed;
 use crate::case::Case;
 use crate::destination::Destination;
 use crate::reply::{Named, reply};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
 
-// Postfix: maps_rbl_reject_code.
-const CODE: u16 = 554;
 /// How much of a list's text goes into a reply, in octets.
 const TEXT_LENGTH_MAX: usize = 500;
 
@@ -110,22 +109,13 @@ async fn reject_if_listed(
     // Only a listing is worth a second question.
     let text = case.asker.lookup(question, RecordType::Txt).await;
     let what = what();
-    let reply = blocked(list, &what, subject, &joined_text(&text));
-    Ruling::refuse(reply, Reason::BlockListed).with(listing(list, &what)).on([answer, text])
+    let (reply, remark) = Listed { list, what: &what, subject, text: &joined_text(&text) }.reply(case);
+    let ruling = Ruling::refuse(reply, Reason::BlockListed).with(listing(list, &what)).on([answer, text]);
+    remark.into_iter().fold(ruling, Ruling::with)
 }
 
 fn listing(list: &DnsList, what: &str) -> Evidence {
     Evidence::Listing { zone: list.zone.clone(), listed: what.into() }
-}
-
-/// Postfix: default_rbl_reply.
-fn blocked(list: &DnsList, what: &str, subject: Subject, text: &str) -> Reply {
-    // Postfix: smtpd_expansion_filter.
-    let visible = |byte: u8| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '_' };
-    let what: String = what.bytes().map(visible).collect();
-    let class = subject.reply_class();
-    let reason = if text.is_empty() { String::new() } else { format!("; {text}") };
-    reply(CODE, "5.7.1", &format!("Service unavailable; {class} [{what}] blocked using {}{reason}", list.zone))
 }
 
 /// The texts of a list's answer, joined as Postfix joins them.

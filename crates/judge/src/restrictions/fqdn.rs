@@ -8,9 +8,6 @@ use crate::reply::Named;
 use crate::restriction::Subject;
 use crate::ruling::Ruling;
 
-// Postfix: non_fqdn_reject_code.
-const CODE: u16 = 504;
-
 /// Refuses an address whose domain is not a full one. Address literals and the null sender pass.
 pub(super) fn reject_non_fqdn(case: &Case, subject: Subject) -> Ruling {
     let Some(address) = case.address(subject) else { return Ruling::dunno() };
@@ -23,5 +20,6 @@ pub(super) fn reject_non_fqdn(case: &Case, subject: Subject) -> Ruling {
     }
     let named = Named { name: address.as_str(), class: subject.reply_class() };
     let reason = if subject == Subject::Sender { Reason::SenderNotFqdn } else { Reason::RecipientNotFqdn };
-    Ruling::refuse(named.rejected(CODE, "4.5.2", "need fully-qualified address"), reason)
+    let code = case.settings.postfix.non_fqdn_reject_code.0;
+    Ruling::refuse(named.rejected(code, "4.5.2", "need fully-qualified address"), reason)
 }

@@ -3,39 +3,34 @@
 use facts::{Reason, RecordType, Reply, hostname};
 
 use crate::case::Case;
-use crate::reply::Named;
+use crate::reply::{Named, TEMPFAIL_CODE};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
-
-// Postfix: invalid_hostname_reject_code, non_fqdn_reject_code, unknown_hostname_reject_code.
-const INVALID_CODE: u16 = 501;
-const NON_FQDN_CODE: u16 = 504;
-const UNKNOWN_CODE: u16 = 450;
 
 /// Refuses a HELO name that is neither a host name nor an address.
 pub(super) fn reject_invalid(case: &Case) -> Ruling {
     let Some(helo) = case.helo_name() else { return Ruling::dunno() };
     if helo.starts_with('[') {
-        return reject_invalid_literal(helo);
+        return reject_invalid_literal(case, helo);
     }
     let name = without_dot(helo);
     if hostname::is_hostname(name) || hostname::is_address(name) {
         return Ruling::dunno();
     }
-    Ruling::refuse(rejected(helo, INVALID_CODE, "5.5.2", "Invalid name"), Reason::HeloInvalid)
+    Ruling::refuse(invalid(case, helo, "Invalid name"), Reason::HeloInvalid)
 }
 
 /// Refuses a HELO name that is no host name with a domain. Address literals pass, if they hold an address.
 pub(super) fn reject_non_fqdn(case: &Case) -> Ruling {
     let Some(helo) = case.helo_name() else { return Ruling::dunno() };
     if helo.starts_with('[') {
-        return reject_invalid_literal(helo);
+        return reject_invalid_literal(case, helo);
     }
     let name = without_dot(helo);
     if hostname::is_hostname(name) && name.contains('.') {
         return Ruling::dunno();
     }
-    let reply = rejected(helo, NON_FQDN_CODE, "5.5.2", "need fully-qualified hostname");
+    let reply = rejected(helo, case.settings.postfix.non_fqdn_reject_code.0, "5.5.2", "need fully-qualified hostname");
     Ruling::refuse(reply, Reason::HeloNotFqdn)
 }
 
@@ -43,11 +38,14 @@ pub(super) fn reject_non_fqdn(case: &Case) -> Ruling {
 pub(super) async fn reject_unknown(case: &Case) -> Ruling {
     let Some(helo) = case.helo_name() else { return Ruling::dunno() };
     if helo.starts_with('[') {
-        return reject_invalid_literal(helo);
+        return reject_invalid_literal(case, helo);
     }
+    let parameters = &case.settings.postfix;
+    let unknown = |code| rejected(helo, code, "4.7.1", "Host not found");
+    let refused = || Ruling::refuse(unknown(parameters.unknown_hostname_reject_code.0), Reason::HeloUnknown);
     // What is no host name is not in the DNS.
     if !hostname::is_hostname(helo) {
-        return Ruling::refuse(unknown(helo), Reason::HeloUnknown);
+        return refused();
     }
     let mut answers = Vec::new();
     for record_type in [RecordType::A, RecordType::Aaaa, RecordType::Mx] {
@@ -58,17 +56,18 @@ pub(super) async fn reject_unknown(case: &Case) -> Ruling {
         }
     }
     if answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary())) {
-        return Ruling::unknown(UnknownClass::Domain, unknown(helo)).on(answers);
+        let action = parameters.unknown_helo_hostname_tempfail_action.unwrap_or(parameters.reject_tempfail_action);
+        return Ruling::unknown(UnknownClass::Domain(action), unknown(TEMPFAIL_CODE)).on(answers);
     }
-    Ruling::refuse(unknown(helo), Reason::HeloUnknown).on(answers)
+    refused().on(answers)
 }
 
-fn reject_invalid_literal(helo: &str) -> Ruling {
+fn reject_invalid_literal(case: &Case, helo: &str) -> Ruling {
     let inside = helo.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|inside| !inside.is_empty());
     if hostname::is_literal_address(inside.unwrap_or(helo)) {
         return Ruling::dunno();
     }
-    Ruling::refuse(rejected(helo, INVALID_CODE, "5.5.2", "invalid ip address"), Reason::HeloInvalid)
+    Ruling::refuse(invalid(case, helo, "invalid ip address"), Reason::HeloInvalid)
 }
 
 /// One trailing dot is forgiven, two are not.
@@ -76,8 +75,8 @@ pub(super) fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').filter(|bare| !bare.is_empty() && !bare.ends_with('.')).unwrap_or(name)
 }
 
-fn unknown(helo: &str) -> Reply {
-    rejected(helo, UNKNOWN_CODE, "4.7.1", "Host not found")
+fn invalid(case: &Case, helo: &str, why: &str) -> Reply {
+    rejected(helo, case.settings.postfix.invalid_hostname_reject_code.0, "5.5.2", why)
 }
 
 fn rejected(helo: &str, code: u16, enhanced: &str, why: &str) -> Reply {

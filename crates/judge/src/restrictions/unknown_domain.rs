@@ -4,12 +4,9 @@ use facts::{DnsAnswer, EmailAddress, Reason, Record, RecordType, Reply, hostname
 
 use crate::case::Case;
 use crate::destination::Class;
-use crate::reply::Named;
+use crate::reply::{Named, TEMPFAIL_CODE};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
-
-// Postfix: unknown_address_reject_code.
-const CODE: u16 = 450;
 
 /// Refuses an address whose domain takes no mail: no MX, A or AAAA record, or a null MX (RFC 7505). Addresses that
 /// end here and address literals pass.
@@ -21,7 +18,8 @@ pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruli
     if destination.class == Class::Final || domain.starts_with('[') && domain.ends_with(']') {
         return Ruling::dunno();
     }
-    let refusals = Refusals { subject, address, domain };
+    let code = case.settings.postfix.unknown_address_reject_code.0;
+    let refusals = Refusals { subject, address, domain, code };
     let Some(name) = dns::to_ascii(domain).filter(|name| hostname::is_hostname(name)) else {
         return refusals.refuse("Domain not found");
     };
@@ -35,7 +33,10 @@ pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruli
         }
     }
     if answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary())) {
-        return Ruling::unknown(UnknownClass::Domain, refusals.reply("Domain not found")).on(answers);
+        let parameters = &case.settings.postfix;
+        let action = parameters.unknown_address_tempfail_action.unwrap_or(parameters.reject_tempfail_action);
+        let reply = Refusals { code: TEMPFAIL_CODE, ..refusals }.reply("Domain not found");
+        return Ruling::unknown(UnknownClass::Domain(action), reply).on(answers);
     }
     refusals.refuse("Domain not found").on(answers)
 }
@@ -45,6 +46,7 @@ struct Refusals<'a> {
     subject: Subject,
     address: &'a EmailAddress,
     domain: &'a str,
+    code: u16,
 }
 
 impl Refusals<'_> {
@@ -76,7 +78,7 @@ impl Refusals<'_> {
 
     fn reply(&self, why: &str) -> Reply {
         let enhanced = if self.subject == Subject::Sender { "4.1.8" } else { "4.1.2" };
-        self.named().rejected(CODE, enhanced, why)
+        self.named().rejected(self.code, enhanced, why)
     }
 
     /// RFC 7505 §4.2: 550 5.7.27 for a sender, 556 5.1.10 for a recipient.

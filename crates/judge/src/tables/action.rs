@@ -33,14 +33,20 @@ pub(crate) struct Answer<'a> {
     pub text: &'a str,
 }
 
-// Postfix: access_map_reject_code, access_map_defer_code.
-const REJECT_CODE: u16 = 554;
-const DEFER_CODE: u16 = 450;
+/// The codes of actions that name none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Codes {
+    /// Postfix: access_map_reject_code.
+    pub reject: u16,
+    /// Postfix: access_map_defer_code.
+    pub defer: u16,
+}
+
 const NOT_CARRIED: [&str; 4] = ["FILTER", "REDIRECT", "BCC", "PREPEND"];
 
 impl<'a> Action<'a> {
     /// The action that `value` spells. Case does not count.
-    pub(crate) fn parse(value: &'a str) -> Self {
+    pub(crate) fn parse(value: &'a str, codes: Codes) -> Self {
         let (word, text) = value.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((value, ""));
         let text = text.trim_start();
         let answer = |code, enhanced, or| answer(code, enhanced, text, or);
@@ -48,10 +54,10 @@ impl<'a> Action<'a> {
         match &*upper {
             "OK" | "RELAY" => Self::Ok,
             "DUNNO" | "INFO" | "WARN" => Self::Dunno,
-            "REJECT" => Self::Refuse(answer(REJECT_CODE, "5.7.1", "Access denied")),
-            "DEFER" => Self::Refuse(answer(DEFER_CODE, "4.7.1", "Access denied")),
-            "DEFER_IF_PERMIT" => Self::DeferIfPermit(answer(DEFER_CODE, "4.7.1", "Service unavailable")),
-            "DEFER_IF_REJECT" => Self::DeferIfReject(answer(DEFER_CODE, "4.7.1", "Service unavailable")),
+            "REJECT" => Self::Refuse(answer(codes.reject, "5.7.1", "Access denied")),
+            "DEFER" => Self::Refuse(answer(codes.defer, "4.7.1", "Access denied")),
+            "DEFER_IF_PERMIT" => Self::DeferIfPermit(answer(codes.defer, "4.7.1", "Service unavailable")),
+            "DEFER_IF_REJECT" => Self::DeferIfReject(answer(codes.defer, "4.7.1", "Service unavailable")),
             "HOLD" => Self::Hold,
             "DISCARD" => Self::Discard,
             other => Self::special(value, other, text),
@@ -94,7 +100,7 @@ pub(crate) fn split_enhanced(text: &str) -> Option<(&str, &str)> {
 
 /// What an administrator should know of a row of an access table, if anything.
 pub(super) fn complaint(value: &str) -> Option<String> {
-    match Action::parse(value) {
+    match Action::parse(value, Codes { reject: 554, defer: 450 }) {
         Action::Unusable => {
             Some(format!("\"{value}\" is not an action: who meets it is told to come back later (451 4.3.5)"))
         }
@@ -130,7 +136,7 @@ mod tests {
             ("permit_mynetworks, reject", Action::Unusable),
             ("", Action::Unusable),
         ] {
-            assert_eq!(Action::parse(value), action, "{value}");
+            assert_eq!(Action::parse(value, Codes { reject: 554, defer: 450 }), action, "{value}");
         }
     }
 
