@@ -1,5 +1,6 @@
 //! Lists of restrictions, from the words that an administrator writes.
 
+mod access;
 mod words;
 
 use std::borrow::Cow;
@@ -13,7 +14,7 @@ use toml::Spanned;
 use crate::Mistake;
 use crate::config::{Config, ListConfig, Texts};
 use crate::macros::expand;
-use crate::restriction::{Build, Entry, Kind, RESTRICTIONS, Restriction, Subject};
+use crate::restriction::{Access, Build, Entry, Kind, RESTRICTIONS, Restriction, Subject};
 use crate::restrictions::rbl_reply;
 use crate::tables::Table;
 use words::{Word, words};
@@ -27,6 +28,9 @@ pub(crate) struct Parser<'a> {
     opened: HashMap<String, Arc<Table>>,
     /// The restriction classes that are being parsed, each inside of the one before.
     open: Vec<&'a str>,
+    accesses: HashMap<(String, Subject), Arc<Access>>,
+    /// The access tables whose rows are being parsed, each inside of the one before.
+    open_accesses: Vec<(String, Subject)>,
     /// What must be mended before the start.
     pub(crate) mistakes: Vec<Mistake>,
     /// What the administrator should know.
@@ -38,20 +42,29 @@ type Parsed = (Kind, &'static Entry, String);
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(config: &'a Config) -> Self {
-        Self { config, opened: HashMap::new(), open: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() }
+        Self {
+            config,
+            opened: HashMap::new(),
+            open: Vec::new(),
+            accesses: HashMap::new(),
+            open_accesses: Vec::new(),
+            mistakes: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// The restrictions of one list. `subject` says what a bare table is looked up with (Postfix: an access map
     /// without `check_…_access` before it); `None` where that has no meaning.
     pub(crate) fn list(&mut self, texts: &Texts, subject: Option<Subject>) -> Vec<Restriction> {
         let mut restrictions = Vec::new();
-        self.append(texts, subject, false, &mut restrictions);
+        let words = self.words(texts);
+        self.append(words, subject, false, &mut restrictions);
         restrictions
     }
 
     /// Appends the restrictions of a list or of a class, all as if after `warn_if_reject` if `warn`.
-    fn append(&mut self, texts: &Texts, subject: Option<Subject>, warn: bool, out: &mut Vec<Restriction>) {
-        let mut words = self.words(texts).into_iter();
+    fn append(&mut self, words: Vec<Word>, subject: Option<Subject>, warn: bool, out: &mut Vec<Restriction>) {
+        let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let warns = word.text.eq_ignore_ascii_case("warn_if_reject");
             let Some(word) = (if warns { words.next() } else { Some(word.clone()) }) else {
@@ -89,7 +102,8 @@ impl<'a> Parser<'a> {
             return self.mistake(word, format!("a list of more than {RESTRICTIONS_MAX} restrictions"));
         }
         self.open.push(name);
-        self.append(texts, subject, warn, out);
+        let words = self.words(texts);
+        self.append(words, subject, warn, out);
         self.open.pop();
     }
 
@@ -146,7 +160,7 @@ impl<'a> Parser<'a> {
         let kind = match entry.build {
             Build::Plain(build) => build(),
             Build::List(build) => build(self.dns_list(&argument)?),
-            Build::Table(subject) => Kind::CheckAccess(subject, self.table(&argument)?),
+            Build::Table(subject) => Kind::CheckAccess(subject, self.access(&argument, subject)?),
         };
         Some((kind, entry, format!("{} {}", entry.name, argument.text)))
     }
@@ -158,7 +172,7 @@ impl<'a> Parser<'a> {
             self.mistake(word, format!("write {named} before a table here"));
             return None;
         };
-        Some((Kind::CheckAccess(subject, self.table(word)?), entry, word.text.clone()))
+        Some((Kind::CheckAccess(subject, self.access(word, subject)?), entry, word.text.clone()))
     }
 
     fn dns_list(&mut self, argument: &Word) -> Option<DnsList> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dns::lists::DnsList;
 use facts::Stage;
+use rustc_hash::FxHashMap;
 
 use crate::tables::Table;
 
@@ -61,11 +62,22 @@ pub enum Kind {
     /// `permit_dnswl_client`
     PermitDnswlClient(DnsList),
     /// `check_client_access`, `check_helo_access`, `check_sender_access`, `check_recipient_access`
-    CheckAccess(Subject, Arc<Table>),
+    CheckAccess(Subject, Arc<Access>),
 }
 
+/// An access table, and the restrictions that its rows name instead of an action.
+#[derive(Debug)]
+pub struct Access {
+    /// The table.
+    pub table: Arc<Table>,
+    pub(crate) lists: RowLists,
+}
+
+/// Lists of restrictions by the row's result.
+pub(crate) type RowLists = FxHashMap<Box<str>, Arc<[Arc<Restriction>]>>;
+
 /// What a restriction looks at; Postfix's reply classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The client, by its verified name and its address.
     Client,
@@ -80,6 +92,16 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// The stage in whose list it is judged.
+    pub(crate) fn stage(self) -> Stage {
+        match self {
+            Self::Client | Self::ReverseClient => Stage::Connect,
+            Self::Helo => Stage::Helo,
+            Self::Sender => Stage::Mail,
+            Self::Recipient => Stage::Rcpt,
+        }
+    }
+
     /// The words that Postfix's replies use for it.
     #[must_use]
     pub fn reply_class(self) -> &'static str {

@@ -70,7 +70,7 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
         Kind::RejectNonFqdn(subject) => fqdn::reject_non_fqdn(case, *subject),
         Kind::RejectUnauthDestination => {
             unauth_destination::refuse(case, case.settings.postfix.relay_domains_reject_code.0)
-        },
+        }
         Kind::DeferUnauthDestination => unauth_destination::refuse(case, 454),
         _ => return None,
     })

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use facts::{DnsAnswer, Evidence, Reason, Reply};
+use facts::{DnsAnswer, Evidence, Reason, Reply, Stage};
 
 use crate::config::TempfailAction;
+use crate::restriction::Restriction;
 
 /// What a restriction says, and on what grounds.
 #[derive(Clone, Debug)]
@@ -30,8 +31,20 @@ pub(crate) enum Says {
     Hold,
     /// Take the message and throw it away.
     Discard,
+    /// What these restrictions say.
+    Restrictions(Row),
     /// It cannot say: [`crate::verdict`] knows what then.
     Unknown(Unknown),
+}
+
+/// The restrictions that a row of an access table names.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) restrictions: Arc<[Arc<Restriction>]>,
+    /// Whose list they would stand in: what a bare `reject` there speaks of.
+    pub(crate) stage: Stage,
+    /// Whether they may let pass what they are asked of.
+    pub(crate) may_permit: bool,
 }
 
 /// Why a restriction cannot say, and the reply that the client gets where it must wait for that.
@@ -54,6 +67,16 @@ pub(crate) enum UnknownClass {
     WelcomeList,
     /// An access table.
     Table,
+}
+
+impl Says {
+    /// The restrictions of a row, if it names some.
+    pub(crate) fn row(&self) -> Option<Row> {
+        match self {
+            Self::Restrictions(row) => Some(row.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Ruling {

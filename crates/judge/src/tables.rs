@@ -14,7 +14,7 @@ use facts::closest;
 /// The largest table file, in bytes.
 const FILE_SIZE_MAX: u64 = 256 << 20;
 /// How many complaints about rows are kept of one table; more do not help.
-const WARNINGS_MAX: usize = 20;
+pub(crate) const WARNINGS_MAX: usize = 20;
 
 /// One row that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,18 +83,17 @@ impl Table {
         Self { name: name.into(), rows: Rows::Networks(rows), warnings: warnings(name, complaints) }
     }
 
-    /// What is wrong with single rows, and with actions that an access table cannot have.
+    /// What is wrong with single rows.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let rows: Box<dyn Iterator<Item = &Row>> = match &self.rows {
+        self.warnings.iter().cloned()
+    }
+
+    /// Every row, in no order.
+    pub fn rows(&self) -> Box<dyn Iterator<Item = &Row> + '_> {
+        match &self.rows {
             Rows::Keyed(rows) => Box::new(rows.values()),
             Rows::Networks(rules) => Box::new(rules.rows()),
-        };
-        let mut actions: Vec<(usize, String)> =
-            rows.filter_map(|row| action::complaint(&row.value).map(|complaint| (row.line, complaint))).collect();
-        actions.sort();
-        let actions =
-            actions.into_iter().take(WARNINGS_MAX).map(|(line, text)| format!("{}, line {line}: {text}", self.name));
-        self.warnings.clone().into_iter().chain(actions)
+        }
     }
 
     /// The row of a whole key, in lower case. A table of networks is searched by address.

@@ -126,6 +126,49 @@ fn lists_as_they_stand_in_main_cf() {
 }
 
 #[test]
+fn rows_that_name_restrictions() {
+    let listed = "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using bl.example; listed";
+    let rows = "[restrictions.classes]\nstrict = \"reject_rbl_client bl.example\"\nkind = \"permit\"\n\
+                circle = \"check_sender_access inline:{good.example=circle}\"\n";
+    for (row, expected, queries) in [
+        ("reject", "554 5.7.1 <a@good.example>: Sender address rejected: Access denied", 0),
+        ("defer", "450 4.7.1 <a@good.example>: Sender address rejected: Access denied", 0),
+        ("permit_mynetworks, reject", "554 5.7.1 <a@good.example>: Sender address rejected: Access denied", 0),
+        ("permit_mynetworks reject_rbl_client bl.example", listed, 2),
+        ("strict", listed, 2),
+        ("warn_if_reject strict, reject_rbl_client x.example", "450 4.3.2", 3),
+        // What permits in a row ends the list that looked it up.
+        ("kind", "permit", 0),
+        ("dunno", "450 4.3.2", 0),
+        ("circle", "451 4.3.5 Server configuration error", 0),
+        ("no_such_class", "451 4.3.5 Server configuration error", 0),
+        ("check_sender_access inline:{a=b}", "451 4.3.5 Server configuration error", 0),
+    ] {
+        let lists = format!("sender = [\"check_sender_access inline:{{{{good.example={row}}}}}\", \"defer\"]\n{rows}");
+        check(&format!("[restrictions]\n{lists}"), expected, queries);
+    }
+}
+
+#[test]
+fn rows_that_mean_nothing_are_told() {
+    let rows = "{{a=whatever}, {b=reject_rbl_client}, {c=hash:/x}, {d=circle}, {e=OK}, {f=permit, reject}}";
+    let settings = settings(&format!(
+        "[restrictions]\nsender = [\"check_sender_access inline:{rows}\"]\n\
+         [restrictions.classes]\ncircle = \"check_sender_access inline:{rows}\"\n"
+    ));
+    let warnings: Vec<_> = settings.warnings().iter().map(|warning| &*warning.message).collect();
+    for why in [
+        "\"whatever\" is not an action (unknown restriction \"whatever\")",
+        "\"reject_rbl_client\" is not an action (reject_rbl_client needs the domain of a DNS list after it)",
+        "\"hash:/x\" is not an action (a row names no table",
+        "\"circle\" is not an action (the rows of inline:",
+    ] {
+        assert!(warnings.iter().any(|warning| warning.contains(why)), "{why}: {warnings:?}");
+    }
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+}
+
+#[test]
 fn codes_of_a_section_count() {
     let section = |codes| {
         format!(

@@ -104,7 +104,7 @@ impl Scales {
     pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> (Outcome, Next) {
         let says = match says {
             // Most have nothing to say.
-            Says::Dunno => return (Outcome::Dunno, Next::Restriction),
+            Says::Dunno | Says::Restrictions(_) => return (Outcome::Dunno, Next::Restriction),
             Says::Unknown(unknown) => when_unknown(unknown),
             says => says,
         };
@@ -135,7 +135,7 @@ impl Scales {
                 (Outcome::Discard, Next::End)
             }
             // when_unknown() leaves none of the latter.
-            Says::Dunno | Says::Unknown(_) => (Outcome::Dunno, Next::Restriction),
+            Says::Dunno | Says::Restrictions(_) | Says::Unknown(_) => (Outcome::Dunno, Next::Restriction),
         };
         // Whatever comes now, it is a deferral.
         let both = self.if_permit.is_some() && self.if_reject.is_some();

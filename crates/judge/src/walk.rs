@@ -9,7 +9,7 @@ use facts::{Finding, Stage};
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
 use crate::restrictions::{self, Asking, Begun};
-use crate::ruling::{Ruling, Says};
+use crate::ruling::{Row, Ruling, Says};
 use crate::settings::List;
 use crate::verdict::{Next, Scales, Settled};
 
@@ -66,15 +66,11 @@ impl<'a> Walk<'a> {
                     Slot::Ruled(ruling, micros) => (ruling, micros),
                     waiting => self.wait(index, position, waiting).await,
                 };
-                let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, restriction.warn);
-                self.findings.push(Finding {
-                    list: list.name,
-                    stage: list.stage,
-                    restriction: restriction.text,
-                    outcome,
-                    evidence: ruling.evidence,
-                    micros,
-                });
+                let row = ruling.says.row();
+                let mut next = self.weigh(&mut scales, list, restriction, restriction.warn, (ruling, micros));
+                if let Some(row) = row {
+                    next = Box::pin(self.descend(&mut scales, index, row, restriction.warn)).await;
+                }
                 match next {
                     Next::Restriction => {}
                     Next::List => break,
@@ -85,26 +81,69 @@ impl<'a> Walk<'a> {
         (scales.settle(stage), self.findings)
     }
 
+    fn weigh(
+        &mut self,
+        scales: &mut Scales,
+        list: &List,
+        restriction: &Restriction,
+        warn: bool,
+        (ruling, micros): (Ruling, u64),
+    ) -> Next {
+        let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, warn);
+        let (list, stage, restriction) = (list.name, list.stage, restriction.text);
+        self.findings.push(Finding { list, stage, restriction, outcome, evidence: ruling.evidence, micros });
+        next
+    }
+
+    /// Weighs the restrictions that a row of an access table names, one after the other.
+    async fn descend(&mut self, scales: &mut Scales, index: usize, row: Row, warn: bool) -> Next {
+        let (list, case) = (self.lists[index].list, Arc::clone(&self.lists[index].case));
+        for restriction in &*row.restrictions {
+            let (mut ruling, micros) = match restrictions::begin(&case, restriction, row.stage) {
+                Begun::Ruled(ruling) => (ruling, 0),
+                Begun::Asking(asking) => self.wait_for(asking, case.asker.stopwatch()).await,
+            };
+            let warn = warn || restriction.warn;
+            let is_void = !row.may_permit && matches!(ruling.says, Says::Permit(_));
+            if is_void {
+                ruling.says = Says::Dunno;
+            }
+            let inner = ruling.says.row().map(|inner| Row { may_permit: inner.may_permit && row.may_permit, ..inner });
+            let mut next = self.weigh(scales, list, restriction, warn, (ruling, micros));
+            if let Some(inner) = inner {
+                next = Box::pin(self.descend(scales, index, inner, warn)).await;
+            }
+            if is_void || next != Next::Restriction {
+                return next;
+            }
+        }
+        Next::Restriction
+    }
+
     /// What the restriction at this place says, which is `waiting`. Meanwhile all the others go on asking too.
     async fn wait(&mut self, list: usize, position: usize, waiting: Slot) -> (Ruling, u64) {
-        let is_first = self.lists[list].slots.is_empty();
-        if is_first {
+        if self.lists[list].slots.is_empty() {
             for progress in &mut self.lists {
                 progress.slots.resize_with(progress.list.restrictions.len(), || Slot::Untouched);
             }
-        }
-        self.lists[list].slots[position] = waiting;
-        if is_first {
+            self.lists[list].slots[position] = waiting;
             self.ask_early(list, position);
+        } else {
+            self.lists[list].slots[position] = waiting;
         }
+        match std::mem::take(&mut self.lists[list].slots[position]) {
+            Slot::Asking(asking, since) => self.wait_for(asking, since).await,
+            Slot::Ruled(ruling, micros) => (ruling, micros),
+            Slot::Untouched => (Ruling::dunno(), 0),
+        }
+    }
+
+    async fn wait_for(&mut self, mut asking: Asking, since: dns::Stopwatch) -> (Ruling, u64) {
         poll_fn(|context| {
             for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
                 slot.poll(context);
             }
-            match self.lists[list].slots[position].ruled() {
-                Some(ruled) => Poll::Ready(ruled),
-                None => Poll::Pending,
-            }
+            asking.as_mut().poll(context).map(|ruling| (ruling, since.micros()))
         })
         .await
     }
@@ -137,6 +176,8 @@ impl Progress<'_> {
                 Slot::Ruled(ruling, _) => match &ruling.says {
                     Says::Permit(_) => return Next::List,
                     Says::Refuse(..) if restriction.warn => {}
+                    // Who knows what they let pass.
+                    Says::Restrictions(_) => may_end = true,
                     // What may have ended the list before it may let the session go on to the next one.
                     Says::Refuse(..) | Says::Discard => return if may_end { Next::List } else { Next::End },
                     _ => {}
@@ -170,17 +211,6 @@ impl Progress<'_> {
 }
 
 impl Slot {
-    /// What it has ruled, if it has.
-    fn ruled(&mut self) -> Option<(Ruling, u64)> {
-        match std::mem::take(self) {
-            Self::Ruled(ruling, micros) => Some((ruling, micros)),
-            waiting => {
-                *self = waiting;
-                None
-            }
-        }
-    }
-
     fn poll(&mut self, context: &mut std::task::Context<'_>) {
         if let Self::Asking(asking, since) = self
             && let Poll::Ready(ruling) = asking.as_mut().poll(context)

@@ -2,53 +2,61 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use facts::{Evidence, Reason, Reply, hostname};
 
 use crate::case::Case;
 use crate::destination::Destination;
 use crate::reply::{Named, enhanced_for, server_error};
-use crate::restriction::Subject;
-use crate::ruling::{Ruling, Says, UnknownClass};
+use crate::restriction::{Access, Subject};
+use crate::ruling::{Row, Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer, Codes};
-use crate::tables::{Row, Table};
+use crate::tables::{self, Table};
 
 /// The longest text of an address.
 const ADDRESS_LENGTH_MAX: usize = 45;
 
 /// Looks the subject up in `table` and does what its row says (access(5)).
-pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -> Ruling {
+pub(super) async fn check_access(case: &Case, subject: Subject, access: &Access) -> Ruling {
+    let table = &access.table;
     match subject {
         Subject::Client | Subject::ReverseClient => {
             let looked = case.name(subject).await;
             let found = find_domain(case, table, &lower_case(looked.name.as_str()))
                 .or_else(|| find_address(table, case.client().address));
-            rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
+            rule(case, access, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
         }
         Subject::Helo => match case.helo_name() {
-            Some(helo) => rule(case, table, find_domain(case, table, &lower_case(helo)), subject, || helo.into()),
+            Some(helo) => rule(case, access, find_domain(case, table, &lower_case(helo)), subject, || helo.into()),
             None => Ruling::dunno(),
         },
-        Subject::Sender | Subject::Recipient => check_address(case, subject, table),
+        Subject::Sender | Subject::Recipient => check_address(case, subject, access),
     }
 }
 
-fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
+fn check_address(case: &Case, subject: Subject, access: &Access) -> Ruling {
+    let table = &access.table;
     let (Some(address), Some(destination)) = (case.address(subject), case.destination(subject)) else {
         let is_null_sender = subject == Subject::Sender && case.facts.envelope.is_some();
         let found = is_null_sender.then(|| find(table, &case.settings.postfix.smtpd_null_access_lookup_key)).flatten();
-        return rule(case, table, found, subject, || "".into());
+        return rule(case, access, found, subject, || "".into());
     };
-    let ruling = rule(case, table, find_mail_address(case, table, destination), subject, || address.as_str().into());
+    let found = find_mail_address(case, table, destination);
+    let mut ruling = rule(case, access, found, subject, || address.as_str().into());
     // A recipient with a route inside may lead anywhere: too suspicious for an OK.
-    if subject == Subject::Recipient && destination.routed && matches!(ruling.says, Says::Permit(_)) {
-        return Ruling { says: Says::Dunno, evidence: ruling.evidence };
+    if subject == Subject::Recipient && destination.routed {
+        match &mut ruling.says {
+            Says::Restrictions(row) => row.may_permit = false,
+            says @ Says::Permit(_) => *says = Says::Dunno,
+            _ => {}
+        }
     }
     ruling
 }
 
 /// A key that was found, and its row.
-type Found<'a> = (String, &'a Row);
+type Found<'a> = (String, &'a tables::Row);
 
 fn find<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
     table.find(key).map(|row| (key.to_owned(), row))
@@ -95,7 +103,9 @@ fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
 fn find_mail_address<'a>(case: &Case, table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
     let (address, domain) = (&*destination.address, destination.domain());
     let local_part = address.strip_suffix(domain).unwrap_or(address);
-    let bare = local_part.strip_suffix('@').and_then(|user| without_extension(user, &case.settings.postfix.recipient_delimiter));
+    let bare = local_part
+        .strip_suffix('@')
+        .and_then(|user| without_extension(user, &case.settings.postfix.recipient_delimiter));
     find_quoted(address, |key| find(table, key))
         .or_else(|| find_quoted(&format!("{}@{domain}", bare?), |key| find_part(table, key)))
         .or_else(|| find_part(table, domain))
@@ -143,7 +153,7 @@ fn lower_case(text: &str) -> Cow<'_, str> {
 /// What the row that was found says of the subject that the client calls `name`.
 fn rule<'a>(
     case: &Case,
-    table: &Table,
+    access: &Access,
     found: Option<Found<'_>>,
     subject: Subject,
     name: impl Fn() -> Cow<'a, str>,
@@ -151,7 +161,7 @@ fn rule<'a>(
     let Some((key, row)) = found else { return Ruling::dunno() };
     let name = &*name();
     let evidence =
-        Evidence::Table { table: table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
+        Evidence::Table { table: access.table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
     let named = Named { name, class: subject.reply_class() };
     let reply = |answer: &Answer<'_>| -> Box<Reply> {
         named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
@@ -170,6 +180,10 @@ fn rule<'a>(
         Action::Hold => Says::Hold.into(),
         Action::Discard => Says::Discard.into(),
         Action::NotCarried(action) => Ruling::dunno().noting(format!("{action} is not carried out in this version")),
+        Action::Unusable if let Some(restrictions) = access.lists.get(&row.value) => {
+            let (restrictions, stage) = (Arc::clone(restrictions), subject.stage());
+            Says::Restrictions(Row { restrictions, stage, may_permit: true }).into()
+        }
         Action::Unusable => Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action"),
     };
     ruling.with(evidence)

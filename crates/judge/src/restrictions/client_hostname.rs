@@ -25,9 +25,7 @@ pub(super) async fn reject_unknown(case: &Case) -> Ruling {
 fn rule(case: &Case, name: &ClientName, refused: impl Fn(u16) -> Reply, reason: Reason) -> Ruling {
     match name {
         ClientName::Known(_) => Ruling::dunno(),
-        ClientName::Unknown => {
-            Ruling::refuse(refused(case.settings.postfix.unknown_client_reject_code.0), reason)
-        },
+        ClientName::Unknown => Ruling::refuse(refused(case.settings.postfix.unknown_client_reject_code.0), reason),
         ClientName::Unclear => Ruling::unknown(UnknownClass::ClientName, refused(TEMPFAIL_CODE)),
     }
 }

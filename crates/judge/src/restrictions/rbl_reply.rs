@@ -31,14 +31,17 @@ impl Listed<'_> {
             Some(Err(error)) => Some(Evidence::Note(format!("rbl_reply_maps: {error}").into())),
             _ => None,
         };
-        let default = || expand(case.settings.postfix.default_rbl_reply.get_ref(), false, &|name| self.value(case, name));
+        let default =
+            || expand(case.settings.postfix.default_rbl_reply.get_ref(), false, &|name| self.value(case, name));
         // The default was checked when it was read.
         let text = own.and_then(Result::ok).or_else(|| default().ok()).unwrap_or_default();
         (self.reply_of(&text), remark)
     }
 
     fn reply_of(&self, text: &str) -> Reply {
-        let Some((code, text)) = code_and_text(text) else { return reply(TEMPFAIL_CODE, "4.7.1", "Service unavailable") };
+        let Some((code, text)) = code_and_text(text) else {
+            return reply(TEMPFAIL_CODE, "4.7.1", "Service unavailable");
+        };
         let (enhanced, text) = split_enhanced(text).unwrap_or(("4.7.1", text));
         let text = if text.is_empty() { "Service unavailable" } else { text };
         reply(code, enhanced_for(enhanced, Some(self.subject)), text)

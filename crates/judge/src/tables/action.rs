@@ -98,17 +98,6 @@ pub(crate) fn split_enhanced(text: &str) -> Option<(&str, &str)> {
     (matches!(class, "2" | "4" | "5") && details).then(|| (first, rest.trim_start()))
 }
 
-/// What an administrator should know of a row of an access table, if anything.
-pub(super) fn complaint(value: &str) -> Option<String> {
-    match Action::parse(value, Codes { reject: 554, defer: 450 }) {
-        Action::Unusable => {
-            Some(format!("\"{value}\" is not an action: who meets it is told to come back later (451 4.3.5)"))
-        }
-        Action::NotCarried(name) => Some(format!("{name} is not carried out in this version: the row counts as DUNNO")),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
