@@ -19,7 +19,14 @@ hostname = "mx.test"
 client = ["reject_unknown_reverse_client_hostname"]
 helo = ["reject_invalid_helo_hostname"]
 sender = ["reject_unknown_sender_domain"]
-recipient = ["check_recipient_access inline:{{trap@ours.test = REJECT nobody lives here}}", "reject_rbl_client bl.test"]
+recipient = """
+    check_recipient_access inline:{{trap@ours.test = REJECT nobody lives here},
+        {filter@ours.test = FILTER smtp:[127.0.0.1]:1}, {redirect@ours.test = REDIRECT trap@ours.test},
+        {bcc@ours.test = BCC trap@ours.test}, {class@ours.test = listed}},
+    $listed
+"""
+[restrictions.classes]
+listed = "reject_rbl_client bl.test"
 [dns]
 servers = ["127.0.0.1:53"]
 "#;
@@ -117,6 +124,18 @@ const DIALOGUES: &[Dialogue] = &[
         ],
     },
     Dialogue {
+        name: "what rows want done with a message, Postfix does",
+        client: "10.0.0.1",
+        lines: &[
+            ("EHLO mail.good.test", "250"),
+            ("MAIL FROM:<a@good.test>", "250 2.1.0 Ok"),
+            ("RCPT TO:<filter@ours.test>", "250 2.1.5 Ok"),
+            ("RCPT TO:<redirect@ours.test>", "250 2.1.5 Ok"),
+            ("RCPT TO:<bcc@ours.test>", "250 2.1.5 Ok"),
+            ("RCPT TO:<class@ours.test>", "250 2.1.5 Ok"),
+        ],
+    },
+    Dialogue {
         name: "a second message on the connection is judged anew",
         client: "10.0.0.1",
         lines: &[
@@ -149,6 +168,14 @@ fn sessions_end_by_our_word() {
         let postfix = Postfix::start(Postfix::directory(), main, &[service]);
         for dialogue in DIALOGUES {
             check(dialogue, &postfix, &server);
+        }
+        for (user, action) in [
+            ("filter", "FILTER smtp:[127.0.0.1]:1"),
+            ("redirect", "REDIRECT trap@ours.test"),
+            ("bcc", "BCC trap@ours.test"),
+        ] {
+            postfix.await_line(&format!("<{user}@ours.test>: Recipient address triggers {action}"));
+            server.await_line(&format!("action=\"{action}\""));
         }
         postfix.await_line(
             "NOQUEUE: reject: RCPT from mail.bad.test[10.0.0.66]: 554 5.7.1 <user@ours.test>: Recipient address rejected: \

@@ -114,6 +114,9 @@ fn write_human(line: &mut String, Entry { door, facts, decision, elapsed, .. }: 
     if let Some(recipient) = &facts.recipient {
         push_word(line, " to=<", recipient.address.as_str(), ">")?;
     }
+    for action in &decision.actions {
+        write!(line, " action=\"{}\"", Quoted(&action.to_string()))?;
+    }
     if let Some(reply) = &decision.reply {
         write!(line, " reply=\"{} {} {}\"", reply.code, Quoted(&reply.enhanced), Quoted(&reply.text))?;
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use facts::{Decision, Finding, Reason, Stage, Verdict};
+use facts::{Decision, Finding, MessageAction, Reason, Stage, Verdict};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
@@ -19,6 +19,9 @@ pub struct Report<'a> {
     pub restriction: Option<&'a str>,
     /// Why.
     pub reason: Reason,
+    /// What is done with the message that goes on; left out where that is nothing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub actions: &'a [MessageAction],
     /// What each restriction found, in order.
     pub findings: &'a [Finding],
     /// What sender authentication said.
@@ -46,6 +49,7 @@ impl<'a> Report<'a> {
             stage: decision.stage,
             restriction: decision.restriction,
             reason: decision.reason,
+            actions: &decision.actions,
             findings: &decision.findings,
             authentication: Authentication::default(),
             dns_queries: decision.dns_queries,

@@ -174,6 +174,38 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What is done with a message that may go on, by a row of an access table (access(5)). The text is that of the row,
+/// whatever strangers had a part in it through a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageAction {
+    /// Send it through `transport:destination` first.
+    Filter(Box<str>),
+    /// Send it to this address instead of its recipients.
+    Redirect(Box<str>),
+    /// Send a copy to this address.
+    Bcc(Box<str>),
+    /// Put this header before the others.
+    Prepend(Box<str>),
+}
+
+impl fmt::Display for MessageAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verb, text) = match self {
+            Self::Filter(text) => ("FILTER", text),
+            Self::Redirect(text) => ("REDIRECT", text),
+            Self::Bcc(text) => ("BCC", text),
+            Self::Prepend(text) => ("PREPEND", text),
+        };
+        write!(f, "{verb} {text}")
+    }
+}
+
+impl Serialize for MessageAction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What a finding rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -263,6 +295,8 @@ pub struct Decision {
     pub restriction: Option<&'static str>,
     /// Why.
     pub reason: Reason,
+    /// What is done with the message, in the order of the rows that want it.
+    pub actions: Vec<MessageAction>,
     /// What each restriction found, in order.
     pub findings: Vec<Finding>,
     /// How many questions were sent to the DNS for this decision; answers from the cache count 0.

@@ -16,7 +16,7 @@ mod session;
 mod spelling;
 
 pub use address::{EmailAddress, domain_of};
-pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, Outcome, Reason, Reply, Verdict};
+pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, MessageAction, Outcome, Reason, Reply, Verdict};
 pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
 pub use endpoint::Endpoint;
 pub use network::{Network, NetworkList};

@@ -25,7 +25,7 @@ pub async fn decide(
     now: SystemTime,
 ) -> Decision {
     let walk = Walk::new(cases(settings, asker, facts, stage));
-    let (mut settled, mut findings) = walk.decide(stage).await;
+    let (mut settled, actions, mut findings) = walk.decide(stage).await;
     let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
     if lacks_helo(settings, facts, stage) && !is_refused {
         settled = helo_missing();
@@ -43,6 +43,7 @@ pub async fn decide(
         stage: settled.stage,
         restriction: settled.restriction,
         reason: settled.reason,
+        actions,
         findings,
         dns_queries: asker.queries(),
     }

@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
         self.open.pop();
     }
 
-    /// The words of a list, with what `$name` stands for.
+    /// The words of a list, with what `$name` stands for; none of them where that cannot be said of one.
     fn words(&mut self, texts: &Texts) -> Vec<Word> {
         let mut expanded = Vec::new();
         for word in texts.iter().flat_map(words) {
@@ -124,6 +124,7 @@ impl<'a> Parser<'a> {
                     let hint = "lists know their own names, those in [restrictions.classes], myhostname, mydomain, \
                                 config_directory and default_database_type";
                     self.mistake(&word, format!("{message}: {hint}"));
+                    return Vec::new();
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facts::{DnsAnswer, Evidence, Reason, Reply, Stage};
+use facts::{DnsAnswer, Evidence, MessageAction, Reason, Reply, Stage};
 
 use crate::config::TempfailAction;
 use crate::restriction::Restriction;
@@ -31,6 +31,8 @@ pub(crate) enum Says {
     Hold,
     /// Take the message and throw it away.
     Discard,
+    /// Let the message go on, and do this with it.
+    Message(MessageAction),
     /// What these restrictions say.
     Restrictions(Row),
     /// It cannot say: [`crate::verdict`] knows what then.

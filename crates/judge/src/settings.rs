@@ -60,7 +60,10 @@ impl Settings {
         let rbl_reply_maps = parser.tables(&config.postfix.rbl_reply_maps);
         parser.rbl_reply(&config.postfix.default_rbl_reply);
         let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
-        mistakes.extend(crate::relay::mistakes(config, &lists));
+        // Of lists that could not be read nobody knows what they would let pass.
+        if mistakes.is_empty() {
+            mistakes.extend(crate::relay::mistakes(config, &lists));
+        }
         warnings.extend(crate::relay::warning(config, &lists));
         if !mistakes.is_empty() {
             return Err(mistakes);

@@ -1,6 +1,6 @@
 //! From rulings to one verdict: what outweighs what, and what becomes of a missing answer.
 
-use facts::{Deferral, Outcome, Reason, Reply, Stage, Verdict};
+use facts::{Deferral, MessageAction, Outcome, Reason, Reply, Stage, Verdict};
 
 use crate::config::TempfailAction;
 use crate::ruling::{Says, Unknown, UnknownClass};
@@ -66,6 +66,8 @@ pub(crate) struct Scales {
     /// The last permit, for the reason of a permit.
     permit: Option<Held>,
     end: Option<Settled>,
+    /// What is to be done with the message, if it goes on.
+    pub(crate) actions: Vec<MessageAction>,
 }
 
 /// A word that may count later.
@@ -92,7 +94,7 @@ impl Held {
 
 impl Scales {
     pub(crate) fn new() -> Self {
-        Self { if_permit: None, if_reject: None, hold: None, permit: None, end: None }
+        Self { if_permit: None, if_reject: None, hold: None, permit: None, end: None, actions: Vec::new() }
     }
 
     /// A list begins that shares no `DEFER_IF_REJECT` with those before (Postfix: SMTPD_CHECK_RESET).
@@ -105,6 +107,10 @@ impl Scales {
         let says = match says {
             // Most have nothing to say.
             Says::Dunno | Says::Restrictions(_) => return (Outcome::Dunno, Next::Restriction),
+            Says::Message(action) => {
+                self.actions.push(action);
+                return (Outcome::Dunno, Next::Restriction);
+            }
             Says::Unknown(unknown) => when_unknown(unknown),
             says => says,
         };
@@ -135,7 +141,9 @@ impl Scales {
                 (Outcome::Discard, Next::End)
             }
             // when_unknown() leaves none of the latter.
-            Says::Dunno | Says::Restrictions(_) | Says::Unknown(_) => (Outcome::Dunno, Next::Restriction),
+            Says::Dunno | Says::Restrictions(_) | Says::Message(_) | Says::Unknown(_) => {
+                (Outcome::Dunno, Next::Restriction)
+            }
         };
         // Whatever comes now, it is a deferral.
         let both = self.if_permit.is_some() && self.if_reject.is_some();

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use facts::{Finding, Stage};
+use facts::{Finding, MessageAction, Stage};
 
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
@@ -52,7 +52,7 @@ impl<'a> Walk<'a> {
 
     /// Walks the lists in order and weighs each ruling. Before it waits for the first that must ask, it puts every
     /// other question on its way that may be needed.
-    pub(crate) async fn decide(mut self, stage: Stage) -> (Settled, Vec<Finding>) {
+    pub(crate) async fn decide(mut self, stage: Stage) -> (Settled, Vec<MessageAction>, Vec<Finding>) {
         let mut scales = Scales::new();
         let mut stage_before = None;
         'lists: for index in 0..self.lists.len() {
@@ -78,7 +78,8 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        (scales.settle(stage), self.findings)
+        let actions = std::mem::take(&mut scales.actions);
+        (scales.settle(stage), actions, self.findings)
     }
 
     fn weigh(

@@ -136,6 +136,9 @@ fn tell_end(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
     if let Some(reply) = &decision.reply {
         told(out, "reply", visible(&reply.to_string()))?;
     }
+    for action in &decision.actions {
+        told(out, "action", visible(&action.to_string()))?;
+    }
     if let Some(restriction) = decision.restriction {
         told(out, "settled by", format_args!("{} ({})", visible(restriction), decision.stage))?;
     }

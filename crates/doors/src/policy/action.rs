@@ -23,7 +23,11 @@ pub(super) fn action(
     let refusal = |verb: &str, reply: &Reply| prefix.refusal(verb, reply, id);
     Some(match (decision.verdict, &decision.deferral, &decision.reply) {
         (Verdict::Permit, Deferral::IfReject(reply), _) => refusal("DEFER_IF_REJECT", reply),
-        (Verdict::Permit, ..) => permit.action().to_owned(),
+        // A policy reply has room for one: the log tells of the others.
+        (Verdict::Permit, ..) => match decision.actions.first() {
+            Some(action) => action.to_string(),
+            None => permit.action().to_owned(),
+        },
         // Both let the client go on: the text is seen in Postfix's log only.
         (Verdict::Hold, ..) => format!("HOLD triggers HOLD action; id={id}"),
         (Verdict::Discard, ..) => format!("DISCARD triggers DISCARD action; id={id}"),
@@ -89,7 +93,7 @@ impl<'a> Prefix<'a> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use facts::{Reason, Stage};
+    use facts::{MessageAction, Reason, Stage};
 
     use super::*;
 
@@ -104,6 +108,7 @@ mod tests {
             stage: Stage::Rcpt,
             restriction: None,
             reason: Reason::Configured,
+            actions: Vec::new(),
             findings: Vec::new(),
             dns_queries: 0,
         }
@@ -136,6 +141,16 @@ mod tests {
         ] {
             let found = action(&decision(verdict, deferral, "no"), &request(), ProtocolState::Rcpt, Permit::Dunno);
             assert_eq!(found, Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_done_with_the_message() {
+        let actions = vec![MessageAction::Prepend("X-A: b".into()), MessageAction::Bcc("a@b".into())];
+        for (verdict, expected) in [(Verdict::Permit, "PREPEND X-A: b"), (Verdict::Reject, "550 5.7.1 no; id=")] {
+            let decision = Decision { actions: actions.clone(), ..decision(verdict, Deferral::None, "no") };
+            let found = action(&decision, &request(), ProtocolState::Rcpt, Permit::Ok).unwrap();
+            assert!(found.starts_with(expected), "{found}");
         }
     }
 

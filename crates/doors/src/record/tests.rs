@@ -35,6 +35,7 @@ fn rejected(text: &str, evidence: &str) -> Decision {
         stage: Stage::Rcpt,
         restriction: Some(restriction),
         reason: Reason::BlockListed,
+        actions: Vec::new(),
         findings: vec![Finding {
             list: "recipient",
             stage: Stage::Rcpt,

@@ -35,10 +35,7 @@ impl Parser<'_> {
         let mut complaints = Vec::new();
         for Row { value, line } in table.rows() {
             match Action::parse(value, Codes { reject: 554, defer: 450 }) {
-                Action::NotCarried(name) => {
-                    let complaint = format!("{name} is not carried out in this version: the row counts as DUNNO");
-                    complaints.push((*line, complaint));
-                }
+                Action::Incomplete(needs) => complaints.push((*line, format!("{needs}: the row counts as DUNNO"))),
                 Action::Unusable if !lists.contains_key(value) => match self.row_list(value, subject) {
                     Ok(list) => {
                         lists.insert(value.clone(), list);

@@ -176,10 +176,11 @@ fn rule<'a>(
         Action::DeferIfPermit(answer) => Says::DeferIfPermit(reply(&answer), reason).into(),
         Action::DeferIfReject(answer) => Says::DeferIfReject(reply(&answer), reason).into(),
         // Outside of a mail transaction there is no message to keep or to throw away.
-        Action::Hold | Action::Discard if case.facts.envelope.is_none() => Ruling::dunno(),
+        Action::Hold | Action::Discard | Action::Message(_) if case.facts.envelope.is_none() => Ruling::dunno(),
         Action::Hold => Says::Hold.into(),
         Action::Discard => Says::Discard.into(),
-        Action::NotCarried(action) => Ruling::dunno().noting(format!("{action} is not carried out in this version")),
+        Action::Message(action) => Says::Message(action).into(),
+        Action::Incomplete(needs) => Ruling::dunno().noting(needs),
         Action::Unusable if let Some(restrictions) = access.lists.get(&row.value) => {
             let (restrictions, stage) = (Arc::clone(restrictions), subject.stage());
             Says::Restrictions(Row { restrictions, stage, may_permit: true }).into()

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use facts::MessageAction;
+
 /// What the right-hand side of an access table asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action<'a> {
@@ -19,8 +21,10 @@ pub(crate) enum Action<'a> {
     Hold,
     /// `DISCARD`
     Discard,
-    /// What this version passes over: the name of the action.
-    NotCarried(&'static str),
+    /// `FILTER`, `REDIRECT`, `BCC`, `PREPEND`
+    Message(MessageAction),
+    /// One of these without what it needs, which is said here. Postfix warns and goes on.
+    Incomplete(&'static str),
     /// No action at all: Postfix answers 451 4.3.5.
     Unusable,
 }
@@ -41,8 +45,6 @@ pub(crate) struct Codes {
     /// Postfix: access_map_defer_code.
     pub defer: u16,
 }
-
-const NOT_CARRIED: [&str; 4] = ["FILTER", "REDIRECT", "BCC", "PREPEND"];
 
 impl<'a> Action<'a> {
     /// The action that `value` spells. Case does not count.
@@ -65,8 +67,8 @@ impl<'a> Action<'a> {
     }
 
     fn special(value: &str, word: &str, text: &'a str) -> Self {
-        if let Some(name) = NOT_CARRIED.iter().find(|name| **name == word) {
-            return Self::NotCarried(name);
+        if let Some(action) = message(word, text) {
+            return action;
         }
         // "An all-numerical result is treated as OK", even 450 without a text.
         if value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -80,6 +82,23 @@ impl<'a> Action<'a> {
             _ => Self::Unusable,
         }
     }
+}
+
+fn message<'a>(word: &str, text: &str) -> Option<Action<'a>> {
+    let (action, is_complete, needs): (fn(Box<str>) -> MessageAction, _, _) = match word {
+        "FILTER" => (MessageAction::Filter, text.contains(':'), "FILTER needs transport:destination after it"),
+        "REDIRECT" => (MessageAction::Redirect, text.contains('@'), "REDIRECT needs user@domain after it"),
+        "BCC" => (MessageAction::Bcc, text.contains('@'), "BCC needs user@domain after it"),
+        "PREPEND" => (MessageAction::Prepend, is_header(text), "PREPEND needs header: text after it"),
+        _ => return None,
+    };
+    Some(if is_complete { Action::Message(action(text.into())) } else { Action::Incomplete(needs) })
+}
+
+/// Whether `text` begins with the name of a header (RFC 5322 §2.2) and a colon.
+fn is_header(text: &str) -> bool {
+    let name = text.split_once(':').map_or("", |(name, _)| name.trim_end_matches([' ', '\t']));
+    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
 /// Takes an enhanced code off the front of `text`.
@@ -120,7 +139,12 @@ mod tests {
             ("450 4.2.0 later", refuse(450, "4.2.0", "later")),
             ("HOLD for a look", Action::Hold),
             ("discard", Action::Discard),
-            ("prepend X-A: b", Action::NotCarried("PREPEND")),
+            ("prepend X-A: b", Action::Message(MessageAction::Prepend("X-A: b".into()))),
+            ("PREPEND X A: b", Action::Incomplete("PREPEND needs header: text after it")),
+            ("filter smtp:[127.0.0.1]:10025", Action::Message(MessageAction::Filter("smtp:[127.0.0.1]:10025".into()))),
+            ("FILTER", Action::Incomplete("FILTER needs transport:destination after it")),
+            ("REDIRECT a@b", Action::Message(MessageAction::Redirect("a@b".into()))),
+            ("BCC a", Action::Incomplete("BCC needs user@domain after it")),
             ("250 fine", Action::Unusable),
             ("permit_mynetworks, reject", Action::Unusable),
             ("", Action::Unusable),
