@@ -10,8 +10,7 @@
 //! Addresses without a domain and with routes in them are drawn too: we resolve them as trivial-rewrite(8) does, as
 //! far as that judges.
 //!
-//! Left out: tables that fail (Postfix does not start without them), actions of tables that leave no trace in a
-//! reply (FILTER, PREPEND, REDIRECT, BCC), HELO names with octets that Postfix replaces before anybody sees them,
+//! Left out: tables that fail (Postfix does not start without them), HELO names with octets that Postfix replaces before anybody sees them,
 //! SMTPUTF8, literals of the server's own addresses, and what is obsolete (`check_relay_domains`,
 //! `permit_naked_ip_address`, `reject_maps_rbl`). A session that Postfix ends because it does not like the syntax of
 //! a command is counted, not compared.
@@ -31,7 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use answers::Answer;
-use draw::{Configuration, LISTS};
+use draw::{CLASSES, Configuration, LISTS};
 use quota::Tally;
 use session::Session;
 
@@ -136,11 +135,14 @@ fn take<'a>(batch: &'a [Configuration], next: &AtomicUsize) -> Option<(usize, &'
 fn main_cf(root: &Path) -> String {
     format!(
         "mynetworks = {}\nmydestination = {}\nrelay_domains = {}\n\
-         smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}/auth\n",
+         smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}/auth\n\
+         smtpd_restriction_classes = {}\n{}\n",
         world::MYNETWORKS.join(" "),
         world::DOMAINS.join(" "),
         world::RELAY_DOMAINS.join(" "),
-        root.display()
+        root.display(),
+        CLASSES.map(|(name, _)| name).join(" "),
+        CLASSES.map(|(name, restrictions)| format!("{name} = {restrictions}")).join("\n"),
     )
 }
 
@@ -155,6 +157,7 @@ fn own_lists(configuration: &Configuration, port: usize) -> Service {
     for (name, list) in LISTS.iter().zip(&configuration.lists) {
         options.push((format!("smtpd_{name}_restrictions"), list.join(", ")));
     }
+    options.extend(configuration.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     Service { port: port as u16, options }
 }
 
@@ -199,6 +202,18 @@ fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
     );
     for (name, list) in LISTS.iter().zip(&configuration.lists) {
         let _ = writeln!(text, "{name} = {}", array(&list.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    text.push_str("[restrictions.classes]\n");
+    for (name, restrictions) in CLASSES {
+        let _ = writeln!(text, "{name} = {}", quoted(restrictions));
+    }
+    text.push_str("[postfix]\n");
+    for (name, value) in &configuration.parameters {
+        let _ = match *name {
+            draw::PARENTS => writeln!(text, "{name} = [{}]", quoted(value)),
+            _ if name.ends_with("_code") => writeln!(text, "{name} = {value}"),
+            _ => writeln!(text, "{name} = {}", quoted(value)),
+        };
     }
     text
 }
@@ -296,13 +311,25 @@ impl Report {
 }
 
 fn story(configuration: &Configuration, session: &Session) -> String {
-    let Configuration { number, cell, delay_reject, helo_required, relay_before_recipient, lists, zone, .. } =
-        configuration;
+    let Configuration {
+        number,
+        cell,
+        delay_reject,
+        helo_required,
+        relay_before_recipient,
+        lists,
+        zone,
+        parameters,
+        ..
+    } = configuration;
     let mut text = format!("{number} about {} {:?}\n  {session}\n", cell.kind.name, cell.situation);
     let _ = write!(
         text,
         "  delay_reject {delay_reject}, helo_required {helo_required}, relay_before_recipient {relay_before_recipient}"
     );
+    for (name, value) in parameters {
+        let _ = write!(text, ", {name} {value}");
+    }
     for (name, list) in LISTS.iter().zip(lists).filter(|(_, list)| !list.is_empty()) {
         let _ = write!(text, "\n  {name}: {}", list.join(", "));
     }

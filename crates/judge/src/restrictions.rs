@@ -71,7 +71,11 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
         Kind::RejectUnauthDestination => {
             unauth_destination::refuse(case, case.settings.postfix.relay_domains_reject_code.0)
         }
-        Kind::DeferUnauthDestination => unauth_destination::refuse(case, 454),
+        // Postfix: relay_domains_reject_code, made temporary.
+        Kind::DeferUnauthDestination => {
+            let code = case.settings.postfix.relay_domains_reject_code.0;
+            unauth_destination::refuse(case, if code < 500 { code } else { code - 100 })
+        }
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::quota::{Argument, Cell, KINDS, Kind, Situation, Subject, cells};
 use super::session::Session;
-use super::tables::{self, Action, Table};
+use super::tables::{self, Action, Spelling, Table};
 use super::world::{LIST_DOWN, LIST_EMPTY, LISTS_FULL};
 use crate::support::random::Random;
 use crate::support::zone::listed_name;
@@ -25,6 +25,35 @@ const FILTERS: [(&str, &str, &str); 5] = [
 ];
 const CODES: [&str; 5] = ["127.0.0.2", "127.0.0.10", "127.0.1.2", "127.0.5.1", "192.0.2.1"];
 
+/// Parameters, and what they may be beside their defaults. The code of deferrals through a policy server is the asking
+/// Postfix's own (`access_map_defer_code`), so that it is not drawn.
+const PARAMETERS: [(&str, &[&str]); 15] = [
+    ("reject_code", &["521", "450"]),
+    ("defer_code", &["451"]),
+    ("access_map_reject_code", &["550", "451"]),
+    ("invalid_hostname_reject_code", &["550", "450"]),
+    ("maps_rbl_reject_code", &["550", "450"]),
+    ("non_fqdn_reject_code", &["550", "450"]),
+    ("relay_domains_reject_code", &["550"]),
+    ("unknown_address_reject_code", &["550"]),
+    ("unknown_client_reject_code", &["550"]),
+    ("unknown_hostname_reject_code", &["550"]),
+    ("reject_tempfail_action", &["defer"]),
+    ("unknown_address_tempfail_action", &["defer", "defer_if_permit"]),
+    ("unknown_helo_hostname_tempfail_action", &["defer", "defer_if_permit"]),
+    ("smtpd_null_access_lookup_key", &["nobody"]),
+    ("recipient_delimiter", &["+", ".+"]),
+];
+/// The parameter without which parent domains have a dot before them.
+pub const PARENTS: &str = "parent_domain_matches_subdomains";
+
+/// Restriction classes, by which rows and lists may name restrictions.
+pub const CLASSES: [(&str, &str); 3] = [
+    ("strict", "warn_if_reject reject, permit_mynetworks, reject_non_fqdn_helo_hostname, defer"),
+    ("loose", "permit_sasl_authenticated reject_unknown_sender_domain"),
+    ("nested", "loose, check_sender_access inline:{{good.test = strict}, {test = loose}}"),
+];
+
 /// Restriction lists, and the sessions that are judged by them.
 pub struct Configuration {
     /// Its number under its seed.
@@ -37,6 +66,8 @@ pub struct Configuration {
     pub helo_required: bool,
     /// Postfix: `smtpd_relay_before_recipient_restrictions`.
     pub relay_before_recipient: bool,
+    /// Parameters of main.cf that are not left to their defaults.
+    pub parameters: Vec<(&'static str, &'static str)>,
     /// The restrictions, by [`LISTS`].
     pub lists: [Vec<String>; 5],
     /// The tables that are files.
@@ -67,6 +98,7 @@ pub fn configuration(seed: u64, number: usize, sessions: usize, directory: &Path
         directory: directory.to_owned(),
         files: Vec::new(),
         zone: Vec::new(),
+        parameters: Vec::new(),
         must_refuse: false,
     };
     draft.configuration(cell, sessions)
@@ -78,6 +110,7 @@ struct Draft {
     directory: PathBuf,
     files: Vec<Table>,
     zone: Vec<String>,
+    parameters: Vec<(&'static str, &'static str)>,
     must_refuse: bool,
 }
 
@@ -89,6 +122,7 @@ impl Draft {
         if !relay_before_recipient {
             order.swap(RELAY, RECIPIENT);
         }
+        self.draw_parameters();
         let mut session = Session::ordinary(&mut self.random);
         let middle = self.middle(cell, &mut session);
         let open =
@@ -114,11 +148,32 @@ impl Draft {
             delay_reject,
             helo_required: self.random.one_in(2),
             relay_before_recipient,
+            parameters: std::mem::take(&mut self.parameters),
             lists,
             files: std::mem::take(&mut self.files),
             zone: std::mem::take(&mut self.zone),
             must_refuse: self.must_refuse,
             sessions,
+        }
+    }
+
+    fn draw_parameters(&mut self) {
+        for (name, values) in PARAMETERS {
+            if self.random.one_in(6) {
+                self.parameters.push((name, self.random.pick(values)));
+            }
+        }
+        if self.random.one_in(6) {
+            self.parameters.push((PARENTS, "relay_domains"));
+        }
+    }
+
+    fn spelling(&self) -> Spelling<'static> {
+        let value = |name| self.parameters.iter().find(|(drawn, _)| *drawn == name).map(|(_, value)| *value);
+        Spelling {
+            dot: if value(PARENTS).is_some() { "." } else { "" },
+            delimiters: value("recipient_delimiter").unwrap_or_default(),
+            null_sender: value("smtpd_null_access_lookup_key").unwrap_or("<>"),
         }
     }
 
@@ -199,7 +254,7 @@ impl Draft {
     fn table(&mut self, kind: &Kind, table_type: &'static str, situation: Situation, session: &Session) -> String {
         let mut table = self.table_of_others(table_type);
         if situation != Situation::Miss {
-            let keys = tables::keys(kind.subject, table_type, session);
+            let keys = tables::keys(kind.subject, table_type, session, self.spelling());
             let Action { text, refuses } = self.random.pick(&tables::ACTIONS);
             let key = keys[self.random.below(keys.len())].clone();
             table.put(&tables::spelt(key, &mut self.random), text);
@@ -253,6 +308,7 @@ impl Draft {
         let kind = if kind.subject == Subject::Nothing { self.random.pick(KINDS) } else { kind };
         let zones = [&LISTS_FULL[..], &[LIST_EMPTY, LIST_DOWN]].concat();
         let restriction = match kind.argument {
+            _ if self.random.one_in(12) => self.random.pick(&CLASSES).0.to_owned(),
             Argument::None => kind.name.to_owned(),
             Argument::List => format!("{} {}", kind.name, self.random.pick(&zones)),
             Argument::FilteredList => {

@@ -26,7 +26,7 @@ const fn other(text: &'static str) -> Action {
 }
 
 /// The actions of access(5) that a policy server or explain can tell apart at RCPT.
-pub const ACTIONS: [Action; 34] = [
+pub const ACTIONS: [Action; 46] = [
     refusal("REJECT"),
     refusal("reject in lower case"),
     refusal("REJECT no spam here"),
@@ -61,6 +61,19 @@ pub const ACTIONS: [Action; 34] = [
     other("DISCARD"),
     other("WARN suspicious"),
     other("INFO just so"),
+    other("FILTER smtp:[127.0.0.1]:1"),
+    other("FILTER without a transport"),
+    other("REDIRECT user@ours.test"),
+    other("BCC user@ours.test"),
+    other("PREPEND X-Drawn: yes"),
+    // Restrictions and classes.
+    refusal("permit_mynetworks, reject"),
+    other("reject_unknown_helo_hostname permit_sasl_authenticated warn_if_reject reject"),
+    other("permit_dnswl_client empty.list.test, reject_rbl_client full.list.test"),
+    refusal("strict"),
+    other("loose"),
+    other("nested"),
+    refusal("no_such_class"),
 ];
 
 const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.2.0.0/15", "!10.0.0.0/8", "2001:db8::/32", "45.1.0.3", "192.0.2.0/24"];
@@ -143,10 +156,11 @@ pub fn fill(table: &mut Table, subject: Subject, random: &mut Random) {
             (_, Subject::Helo) => HELO_NAMES.any(random).to_lowercase(),
             _ => {
                 let domain = MAIL_DOMAINS.any(random).to_lowercase();
-                match random.below(4) {
+                match random.below(5) {
                     0 => "user@".to_owned(),
                     1 => format!("user@{domain}"),
-                    2 => "<>".to_owned(),
+                    2 => random.pick(&["<>", "nobody"]).to_owned(),
+                    3 => format!(".{domain}"),
                     _ => domain,
                 }
             }
@@ -158,21 +172,32 @@ pub fn fill(table: &mut Table, subject: Subject, random: &mut Random) {
     }
 }
 
+/// How tables are asked under the parameters of a configuration.
+#[derive(Clone, Copy)]
+pub struct Spelling<'a> {
+    /// What stands before the name of a parent domain.
+    pub dot: &'static str,
+    /// Postfix: `recipient_delimiter`.
+    pub delimiters: &'a str,
+    /// Postfix: `smtpd_null_access_lookup_key`.
+    pub null_sender: &'a str,
+}
+
 /// The keys under which a table of this type holds what `subject` is in this session; at least one.
-pub fn keys(subject: Subject, table_type: &str, session: &Session) -> Vec<String> {
+pub fn keys(subject: Subject, table_type: &str, session: &Session, spelling: Spelling<'_>) -> Vec<String> {
     let mut keys = match subject {
-        Subject::Client => client_keys(table_type, session),
-        Subject::Helo => domain_keys(session.helo.as_deref().unwrap_or_default()),
-        Subject::Sender => address_keys(&session.sender),
-        _ => address_keys(&session.recipient),
+        Subject::Client => client_keys(table_type, session, spelling),
+        Subject::Helo => domain_keys(session.helo.as_deref().unwrap_or_default(), spelling),
+        Subject::Sender => address_keys(&session.sender, spelling),
+        _ => address_keys(&session.recipient, spelling),
     };
     keys.retain(|key| is_plain(key));
     let everything = if session.client.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-    keys.push(if table_type == "cidr" { everything } else { "test" }.into());
+    keys.push(if table_type == "cidr" { everything.into() } else { format!("{}test", spelling.dot) });
     keys
 }
 
-fn client_keys(table_type: &str, session: &Session) -> Vec<String> {
+fn client_keys(table_type: &str, session: &Session, spelling: Spelling<'_>) -> Vec<String> {
     let address = session.client.to_string();
     let (dot, width) = if session.client.is_ipv4() { ('.', 32) } else { (':', 128) };
     if table_type == "cidr" {
@@ -181,22 +206,28 @@ fn client_keys(table_type: &str, session: &Session) -> Vec<String> {
     }
     let mut keys = vec![address.clone()];
     keys.extend(address.match_indices(dot).map(|(end, _)| address[..end].to_owned()));
-    keys.extend(world::name_of(&address).map(domain_keys).unwrap_or_default());
+    keys.extend(world::name_of(&address).map(|name| domain_keys(name, spelling)).unwrap_or_default());
     keys
 }
 
-fn domain_keys(domain: &str) -> Vec<String> {
+fn domain_keys(domain: &str, spelling: Spelling<'_>) -> Vec<String> {
     let domain = domain.to_lowercase();
-    let parents = domain.match_indices('.').map(|(dot, _)| domain[dot + 1..].to_owned());
+    let parents = domain.match_indices('.').map(|(dot, _)| &domain[dot + 1..]).filter(|parent| !parent.is_empty());
+    let parents = parents.map(|parent| format!("{}{parent}", spelling.dot));
     [domain.clone()].into_iter().chain(parents).filter(|key| !key.is_empty()).collect()
 }
 
-fn address_keys(address: &Address) -> Vec<String> {
+fn address_keys(address: &Address, spelling: Spelling<'_>) -> Vec<String> {
     let meant = address.meant.to_lowercase();
     match meant.rsplit_once('@') {
-        None if meant.is_empty() => vec!["<>".into()],
+        None if meant.is_empty() => vec![spelling.null_sender.to_owned()],
         None => vec![meant],
-        Some((local_part, domain)) => [vec![meant.clone(), format!("{local_part}@")], domain_keys(domain)].concat(),
+        Some((local_part, domain)) => {
+            let user = local_part.split(|c| spelling.delimiters.contains(c)).next().filter(|user| !user.is_empty());
+            let user = user.unwrap_or(local_part);
+            let keys = [meant.as_str(), &format!("{local_part}@"), &format!("{user}@{domain}"), &format!("{user}@")];
+            [keys.map(str::to_owned).to_vec(), domain_keys(domain, spelling)].concat()
+        }
     }
 }
 
