@@ -88,6 +88,12 @@ impl Case {
         }
     }
 
+    /// The same as the DNS says, whatever Postfix says: its `unknown` may mean that the DNS could not answer.
+    pub(crate) async fn name_asked(&self, subject: Subject) -> Looked {
+        let reverse = self.reverse_name().await;
+        if subject == Subject::ReverseClient { reverse } else { self.confirmed(reverse).await }
+    }
+
     /// The name that the PTR record gives.
     async fn reverse_name(&self) -> Looked {
         let answer = self.asker.lookup(&reverse_question(self.client().address), RecordType::Ptr).await;
@@ -104,10 +110,14 @@ impl Case {
     /// The reverse name, if it leads back to the client's address (Postfix: smtpd_peer.c; "forward-confirmed
     /// reverse DNS").
     async fn verified_name(&self) -> Looked {
-        let Looked { name: reverse, mut answers } = match self.name_known(Subject::ReverseClient) {
+        let reverse = match self.name_known(Subject::ReverseClient) {
             Some(looked) => looked,
             None => self.reverse_name().await,
         };
+        self.confirmed(reverse).await
+    }
+
+    async fn confirmed(&self, Looked { name: reverse, mut answers }: Looked) -> Looked {
         let ClientName::Known(name) = reverse else { return Looked { name: reverse, answers } };
         let address = self.client().address;
         let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };

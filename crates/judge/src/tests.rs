@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::UNIX_EPOCH;
 
 use dns::{Dns, Zone};
-use facts::{Client, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage};
+use facts::{Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage};
 
 use crate::{Config, Settings, decide};
 
@@ -166,6 +166,34 @@ fn rows_that_mean_nothing_are_told() {
         assert!(warnings.iter().any(|warning| warning.contains(why)), "{why}: {warnings:?}");
     }
     assert_eq!(warnings.len(), 4, "{warnings:?}");
+}
+
+#[test]
+fn who_has_no_name_is_not_refused_for_good_on_hearsay() {
+    let told = |address: &str| Facts {
+        client: Arc::new(Client {
+            name: Some(ClientName::Unknown),
+            reverse_name: Some(ClientName::Unknown),
+            ..Client::new(address.parse().unwrap())
+        }),
+        ..facts("a@good.example", "c@ours.example")
+    };
+    for (restriction, code, address, expected, queries) in [
+        ("reject_unknown_client_hostname", 450, "192.0.2.9", "450 4.7.25 Client host rejected: cannot find", 0),
+        ("reject_unknown_client_hostname", 550, "192.0.2.9", "permit", 2),
+        ("reject_unknown_client_hostname", 550, "192.0.2.8", "550 5.7.25 Client host rejected: cannot find", 1),
+        ("reject_unknown_reverse_client_hostname", 550, "192.0.2.9", "permit", 1),
+        ("reject_unknown_reverse_client_hostname", 550, "192.0.2.8", "550 5.7.1 Client host rejected: cannot find", 1),
+    ] {
+        let settings = settings(&format!(
+            "[restrictions]\nclient = \"{restriction}\"\nhelo = \"\"\nsender = \"\"\nrecipient = \"\"\n\
+             [postfix]\nunknown_client_reject_code = {code}\n"
+        ));
+        let decision = decided(&settings, &told(address), Stage::Rcpt);
+        let found = decision.reply.as_ref().map_or_else(|| decision.verdict.to_string(), ToString::to_string);
+        assert!(found.starts_with(expected), "{restriction} {code} {address}: {found}");
+        assert_eq!(decision.dns_queries, queries, "{restriction} {code} {address}");
+    }
 }
 
 #[test]
