@@ -78,6 +78,33 @@ pub struct Restrictions {
     pub data: Vec<Spanned<String>>,
     /// Postfix: `smtpd_end_of_data_restrictions`.
     pub end_of_data: Vec<Spanned<String>>,
+    /// The addresses of this host beside its loopback, for `permit_inet_interfaces` and `permit_mx_backup`. They are
+    /// written down because nobody looks at the system's (Postfix: `inet_interfaces`).
+    pub inet_interfaces: NetworkList,
+    /// The addresses under which others know this host, for `permit_mx_backup` (Postfix: `proxy_interfaces`).
+    pub proxy_interfaces: NetworkList,
+    /// Where the primary mail exchangers must be of whom `permit_mx_backup` makes this host a backup. Empty: anywhere
+    /// (Postfix: `permit_mx_backup_networks`).
+    pub permit_mx_backup_networks: NetworkList,
+    /// Tables of the certificates for `permit_tls_clientcerts` (Postfix: `relay_clientcerts`).
+    pub relay_clientcerts: Vec<Spanned<String>>,
+    /// Tables of who may send as whom, for `reject_sender_login_mismatch` (Postfix: `smtpd_sender_login_maps`).
+    pub smtpd_sender_login_maps: Vec<Spanned<String>>,
+    /// Tables of the local users of `domains`, for `reject_unlisted_recipient` (Postfix: `local_recipient_maps`, but
+    /// empty by default).
+    pub local_recipient_maps: Vec<Spanned<String>>,
+    /// Tables of the mailboxes of `domains` (Postfix: `virtual_mailbox_maps`).
+    pub virtual_mailbox_maps: Vec<Spanned<String>>,
+    /// Tables of the recipients in `relay_domains` (Postfix: `relay_recipient_maps`).
+    pub relay_recipient_maps: Vec<Spanned<String>>,
+    /// Tables of the addresses that lead to others (Postfix: `virtual_alias_maps`).
+    pub virtual_alias_maps: Vec<Spanned<String>>,
+    /// Tables of the addresses that are rewritten (Postfix: `canonical_maps`).
+    pub canonical_maps: Vec<Spanned<String>>,
+    /// The same of senders alone (Postfix: `sender_canonical_maps`).
+    pub sender_canonical_maps: Vec<Spanned<String>>,
+    /// The same of recipients alone (Postfix: `recipient_canonical_maps`).
+    pub recipient_canonical_maps: Vec<Spanned<String>>,
 }
 
 impl Default for Restrictions {
@@ -113,6 +140,18 @@ impl Default for Restrictions {
             ]),
             data: Vec::new(),
             end_of_data: Vec::new(),
+            inet_interfaces: NetworkList::default(),
+            proxy_interfaces: NetworkList::default(),
+            permit_mx_backup_networks: NetworkList::default(),
+            relay_clientcerts: Vec::new(),
+            smtpd_sender_login_maps: Vec::new(),
+            local_recipient_maps: Vec::new(),
+            virtual_mailbox_maps: Vec::new(),
+            relay_recipient_maps: Vec::new(),
+            virtual_alias_maps: Vec::new(),
+            canonical_maps: Vec::new(),
+            sender_canonical_maps: Vec::new(),
+            recipient_canonical_maps: Vec::new(),
         }
     }
 }

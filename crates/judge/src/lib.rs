@@ -10,6 +10,8 @@ mod case;
 mod config;
 mod decide;
 mod destination;
+mod maps;
+mod own_addresses;
 mod parse;
 mod relay;
 mod reply;

@@ -9,6 +9,8 @@ use toml::Spanned;
 
 use crate::config::{self, Config};
 use crate::destination::Class;
+use crate::maps::Maps;
+use crate::own_addresses::OwnAddresses;
 use crate::parse::Parser;
 use crate::restriction::{Kind, Restriction, Subject};
 
@@ -44,6 +46,9 @@ pub struct Settings {
     domains: FxHashSet<String>,
     relay_domains: FxHashSet<String>,
     warnings: Vec<Mistake>,
+    pub(crate) own_addresses: OwnAddresses,
+    pub(crate) permit_mx_backup_networks: NetworkList,
+    pub(crate) maps: Maps,
 }
 
 impl Settings {
@@ -54,6 +59,7 @@ impl Settings {
     pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
         let mut parser = Parser::new(&config.lists);
         let lists = lists(config, &mut parser);
+        let maps = Maps::open(&config.restrictions, &mut parser);
         let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
         mistakes.extend(crate::relay::mistakes(config, &lists));
         warnings.extend(crate::relay::warning(config, &lists));
@@ -70,6 +76,9 @@ impl Settings {
             domains: lower(&config.domains),
             relay_domains: lower(&config.relay_domains),
             warnings,
+            own_addresses: OwnAddresses::of(&config.restrictions),
+            permit_mx_backup_networks: config.restrictions.permit_mx_backup_networks.clone(),
+            maps,
         })
     }
 

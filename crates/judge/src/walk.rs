@@ -197,5 +197,8 @@ fn refuses(restriction: &Restriction) -> bool {
 
 /// Whether a restriction can end its list in the sender's favour.
 fn may_permit(restriction: &Restriction) -> bool {
-    matches!(restriction.kind, Kind::PermitDnswlClient(_) | Kind::CheckAccess(..))
+    matches!(
+        restriction.kind,
+        Kind::PermitDnswlClient(_) | Kind::PermitRhswlClient(_) | Kind::PermitMxBackup | Kind::CheckAccess(..)
+    )
 }

@@ -1,4 +1,5 @@
-//! `check_client_access`, `check_helo_access`, `check_sender_access`, `check_recipient_access`.
+//! `check_client_access`, `check_reverse_client_hostname_access`, `check_helo_access`, `check_sender_access`,
+//! `check_recipient_access`, `check_ccert_access`, `check_sasl_access`, `check_etrn_access`.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,6 +8,7 @@ use facts::{Evidence, Reason, Reply, hostname};
 
 use crate::case::Case;
 use crate::destination::Destination;
+use crate::maps::{lower_case, quoted_form};
 use crate::reply::{Named, enhanced_for, server_error};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, Says, UnknownClass};
@@ -21,18 +23,50 @@ const ADDRESS_LENGTH_MAX: usize = 45;
 /// Looks the subject up in `table` and does what its row says (access(5)).
 pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -> Ruling {
     match subject {
-        Subject::Client | Subject::ReverseClient => {
-            let looked = case.name(subject).await;
-            let found = find_domain(table, &lower_case(looked.name.as_str()))
-                .or_else(|| find_address(table, case.client().address));
-            rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
-        }
-        Subject::Helo => match case.helo_name() {
-            Some(helo) => rule(case, table, find_domain(table, &lower_case(helo)), subject, || helo.into()),
-            None => Ruling::dunno(),
-        },
+        Subject::Client | Subject::ReverseClient => check_client(case, subject, table).await,
+        Subject::Helo | Subject::Etrn => check_domain(case, subject, table),
         Subject::Sender | Subject::Recipient => check_address(case, subject, table),
+        Subject::SaslUser => check_login(case, table),
+        Subject::Certificate => check_certificate(case, table),
     }
+}
+
+async fn check_client(case: &Case, subject: Subject, table: &Table) -> Ruling {
+    let looked = case.name(subject).await;
+    let name = looked.name.as_str();
+    let found = find_domain(table, &lower_case(name)).or_else(|| find_address(table, case.client().address));
+    let ruling = if subject == Subject::Client {
+        rule(case, table, found, subject, || case.name_and_address(&looked.name).into())
+    } else {
+        forbid_permit(rule(case, table, found, subject, || name.into()))
+    };
+    ruling.on(looked.answers)
+}
+
+fn check_domain(case: &Case, subject: Subject, table: &Table) -> Ruling {
+    let Some(domain) = case.said(subject) else { return Ruling::dunno() };
+    rule(case, table, find_domain(table, &lower_case(domain)), subject, || domain.into())
+}
+
+fn check_login(case: &Case, table: &Table) -> Ruling {
+    let Some(user) = case.sasl_username() else { return Ruling::dunno() };
+    let visible = || user.chars().map(|c| if c.is_control() { '_' } else { c }).collect::<String>();
+    rule(case, table, find(table, &lower_case(user)), Subject::SaslUser, || visible().into())
+}
+
+/// By the digest of the certificate, then by that of its key. A reply names who it was made for, where its issuer is
+/// trusted: of other certificates nobody tells us.
+fn check_certificate(case: &Case, table: &Table) -> Ruling {
+    let Some(certificate) = case.certificate() else { return Ruling::dunno() };
+    let name = certificate.trusted_name.as_deref().unwrap_or_default();
+    let mut ruling = Ruling::dunno();
+    for digest in [&certificate.fingerprint, &certificate.pubkey_fingerprint].into_iter().filter(|it| !it.is_empty()) {
+        ruling = rule(case, table, find(table, &lower_case(digest)), Subject::Certificate, || name.into());
+        if !matches!(ruling.says, Says::Dunno) {
+            break;
+        }
+    }
+    ruling
 }
 
 fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
@@ -50,7 +84,7 @@ fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
 }
 
 /// A key that was found, and its row.
-type Found<'a> = (String, &'a Row);
+pub(super) type Found<'a> = (String, &'a Row);
 
 fn find<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
     table.find(key).map(|row| (key.to_owned(), row))
@@ -61,7 +95,7 @@ fn find_part<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
 }
 
 /// The name, then its parents up to the top-level domain; a name in digits has no parents.
-fn find_domain<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+pub(super) fn find_domain<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
     if name.is_empty() {
         return None;
     }
@@ -82,7 +116,7 @@ fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
 }
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
-fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
+pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
     let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
     hostname::push_address(&mut text, address);
     let separator = if address.is_ipv4() { '.' } else { ':' };
@@ -103,27 +137,8 @@ fn find_mail_address<'a>(table: &'a Table, destination: &Destination) -> Option<
         .or_else(|| find_part(table, local_part))
 }
 
-/// The address as it stands in a table, if its local part is no dot-string and needs quotes (RFC 5321 §4.1.2).
-fn quoted_form(address: &str) -> Option<String> {
-    let (local_part, rest) = address.rfind('@').map_or((address, ""), |at| address.split_at(at));
-    let is_atom = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-    if !local_part.is_empty() && local_part.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom)) {
-        return None;
-    }
-    let escaped: String = local_part
-        .chars()
-        .flat_map(|c| matches!(c, '"' | '\\' | '\r').then_some('\\').into_iter().chain([c]))
-        .collect();
-    Some(format!("\"{escaped}\"{rest}"))
-}
-
-fn lower_case(text: &str) -> Cow<'_, str> {
-    let is_lower_case = text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
-    if is_lower_case { text.into() } else { text.to_lowercase().into() }
-}
-
 /// What the row that was found says of the subject that the client calls `name`.
-fn rule<'a>(
+pub(super) fn rule<'a>(
     case: &Case,
     table: &Table,
     found: Option<Found<'_>>,
@@ -153,4 +168,13 @@ fn rule<'a>(
         Action::Unusable => Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action"),
     };
     ruling.with(evidence)
+}
+
+/// What the client chose itself must not let it in (Postfix: forbid_allowlist).
+pub(super) fn forbid_permit(ruling: Ruling) -> Ruling {
+    if !matches!(ruling.says, Says::Permit(_)) {
+        return ruling;
+    }
+    let refused = Ruling::unknown(UnknownClass::Table, server_error());
+    Ruling { evidence: ruling.evidence, ..refused }.noting("OK is not allowed here: write DUNNO for an exception")
 }
