@@ -134,8 +134,9 @@ fn take<'a>(batch: &'a [Configuration], next: &AtomicUsize) -> Option<(usize, &'
 }
 
 fn main_cf(root: &Path) -> String {
+    let maps: String = world::maps().map(|(name, value)| format!("{name} = {value}\n")).concat();
     format!(
-        "mynetworks = {}\nmydestination = {}\nrelay_domains = {}\n\
+        "{maps}mynetworks = {}\nmydestination = {}\nrelay_domains = {}\n\
          smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}/auth\n",
         world::MYNETWORKS.join(" "),
         world::DOMAINS.join(" "),
@@ -197,6 +198,10 @@ fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
         configuration.helo_required,
         configuration.relay_before_recipient,
     );
+    let _ = writeln!(text, "inet_interfaces = {}", array(&["192.0.2.25", "2001:db8::25"]));
+    for (name, value) in world::maps() {
+        let _ = writeln!(text, "{name} = {}", array(&[&value]));
+    }
     for (name, list) in LISTS.iter().zip(&configuration.lists) {
         let _ = writeln!(text, "{name} = {}", array(&list.iter().map(String::as_str).collect::<Vec<_>>()));
     }

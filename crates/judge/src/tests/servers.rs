@@ -119,6 +119,19 @@ fn hosts_of_a_strangers_domain_are_limited() {
     assert_eq!(decision.dns_queries, 1 + 2 * 32);
 }
 
+#[test]
+fn addresses_of_a_strangers_domain_are_limited() {
+    let zone: String = (1..200).map(|number| format!("many.example A 198.51.100.{number}\n")).collect();
+    let dns = Dns::zone(Zone::parse(&zone, "zone").unwrap());
+    for (address, expected) in
+        [("198.51.100.100", "554 5.7.1 <a@many.example>: Sender address rejected: no"), ("198.51.100.101", "permit")]
+    {
+        let config =
+            format!("[restrictions]\n\nrecipient = [\"check_sender_a_access inline:{{{{{address}=554 no}}}}\"]\n");
+        assert_eq!(said(&dns, &config, &facts("a@many.example", "c@ours.example"), Stage::Rcpt), expected);
+    }
+}
+
 const BACKUP: &str = "
 backup.example MX 10 primary.example
 backup.example MX 20 us.example
