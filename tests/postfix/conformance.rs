@@ -17,11 +17,11 @@ const LATER: &[(&str, &str)] = &[
     ("check_relay_domains", "left out"),
     ("permit_naked_ip_address", "left out"),
     ("reject_maps_rbl", "left out"),
-    ("reject_unlisted_sender", "recipient maps are step 2"),
-    ("reject_unlisted_recipient", "recipient maps are step 2"),
-    ("permit_tls_clientcerts", "step 2"),
-    ("check_sender_mx_access", "step 2"),
+    ("permit_tls_clientcerts", "explain knows no certificates"),
 ];
+
+/// The lists of tables that a case may have.
+const MAPS: &[&str] = &["local_recipient_maps", "sender_canonical_maps", "recipient_canonical_maps"];
 
 /// Which of a case's lists speaks at which command.
 const LISTS: &[(&str, &str, &[&str])] = &[
@@ -134,6 +134,9 @@ fn config_file(case: &Value, folder: &Path) -> String {
         if !value.is_empty() && !value.starts_with("fail:") {
             let _ = writeln!(toml, "{key} = {}", quoted(value));
         }
+    }
+    for maps in MAPS.iter().filter(|maps| config.get(**maps).is_some()) {
+        let _ = writeln!(toml, "{maps} = [{:?}]", text(config, maps));
     }
     toml
 }

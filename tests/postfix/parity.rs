@@ -133,8 +133,9 @@ fn take<'a>(batch: &'a [Configuration], next: &AtomicUsize) -> Option<(usize, &'
 }
 
 fn main_cf(root: &Path) -> String {
+    let maps: String = world::maps().map(|(name, value)| format!("{name} = {value}\n")).concat();
     format!(
-        "mynetworks = {}\nmydestination = {}\nrelay_domains = {}\n\
+        "{maps}mynetworks = {}\nmydestination = {}\nrelay_domains = {}\n\
          smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}/auth\n\
          smtpd_restriction_classes = {}\n{}\n",
         world::MYNETWORKS.join(" "),
@@ -208,6 +209,10 @@ fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
         let _ = writeln!(text, "{name} = {}", quoted(restrictions));
     }
     text.push_str("[postfix]\n");
+    let _ = writeln!(text, "inet_interfaces = {}", array(&["192.0.2.25", "2001:db8::25"]));
+    for (name, value) in world::maps() {
+        let _ = writeln!(text, "{name} = {}", array(&[&value]));
+    }
     for (name, value) in &configuration.parameters {
         let _ = match *name {
             draw::PARENTS => writeln!(text, "{name} = [{}]", quoted(value)),

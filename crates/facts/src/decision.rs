@@ -50,12 +50,20 @@ impl fmt::Display for Verdict {
 pub enum Reason {
     /// No restriction objected.
     NoObjection,
-    /// A bare `permit`, `reject` or `defer` in a list.
+    /// A bare `permit`, `reject`, `defer` or its like in a list.
     Configured,
     /// The client is in `mynetworks`.
     OwnNetwork,
     /// The client has logged in.
     Authenticated,
+    /// The client is this host itself.
+    OwnAddress,
+    /// The client has shown a certificate that we know or trust.
+    Certificate,
+    /// The recipient is ours, or one that we pass mail on to.
+    OwnDestination,
+    /// We are a backup for the recipient's domain.
+    BackupMx,
     /// A row of an access table.
     AccessTable,
     /// A DNS list of welcome hosts.
@@ -88,6 +96,16 @@ pub enum Reason {
     RecipientDomainNullMx,
     /// A recipient that is not ours, from a client that is not ours.
     RelayDenied,
+    /// A recipient that no table of ours knows.
+    RecipientUnknown,
+    /// A sender of ours that no table of ours knows.
+    SenderUnknown,
+    /// A sender that is somebody else's than the login's.
+    SenderNotOwned,
+    /// A session in plain text.
+    Plaintext,
+    /// The null sender writes to several recipients.
+    MultiRecipientBounce,
     /// The DNS could not answer a question on which it hangs.
     DnsFailure,
     /// A table could not be read.

@@ -20,5 +20,5 @@ pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, MessageAct
 pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
 pub use endpoint::Endpoint;
 pub use network::{Network, NetworkList};
-pub use session::{Client, ClientName, Envelope, Facts, Greeting, Recipient, Stage};
+pub use session::{Certificate, Client, ClientName, Encryption, Envelope, Facts, Greeting, Recipient, Stage};
 pub use spelling::closest;

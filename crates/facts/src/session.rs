@@ -69,6 +69,29 @@ impl ClientName {
     }
 }
 
+/// Whether a session is encrypted. Known from connect on with TLS from the start, after STARTTLS otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// Nobody told.
+    #[default]
+    Unknown,
+    /// Everybody on the way can read it.
+    Plaintext,
+    /// TLS, and the client's certificate if it has shown one. In a box, because hardly any client does.
+    Tls(Option<Box<Certificate>>),
+}
+
+/// The certificate that a client has shown. Whoever has its key holds it, whether we trust its issuer or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The common name, if the issuer is trusted (Postfix: `ccert_subject`).
+    pub trusted_name: Option<Box<str>>,
+    /// The digest of the certificate, in Postfix's hexadecimal digits with colons; empty where nobody told.
+    pub fingerprint: Box<str>,
+    /// The digest of its public key; empty where nobody told.
+    pub pubkey_fingerprint: Box<str>,
+}
+
 /// Who connected: known at [`Stage::Connect`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -81,13 +104,21 @@ pub struct Client {
     pub name: Option<ClientName>,
     /// The name that the PTR record gives (Postfix: `reverse_client_name`). `None`: nobody has looked yet.
     pub reverse_name: Option<ClientName>,
+    /// Whether the session is encrypted.
+    pub encryption: Encryption,
 }
 
 impl Client {
     /// A client of whom nothing but the address is known.
     #[must_use]
     pub fn new(address: IpAddr) -> Self {
-        Self { address: address.to_canonical(), port: 0, name: None, reverse_name: None }
+        Self {
+            address: address.to_canonical(),
+            port: 0,
+            name: None,
+            reverse_name: None,
+            encryption: Encryption::Unknown,
+        }
     }
 }
 
@@ -99,12 +130,14 @@ pub struct Greeting {
 }
 
 /// Whose mail it is: known at [`Stage::Mail`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The reverse path; `None` is the null sender `<>`.
     pub sender: Option<EmailAddress>,
     /// Who logged in, if anybody (Postfix: `sasl_username`).
     pub sasl_username: Option<Arc<str>>,
+    /// How many recipients were taken, from [`Stage::Data`] on (Postfix: `recipient_count`). `None`: nobody told.
+    pub recipient_count: Option<u32>,
 }
 
 /// One receiver: known at [`Stage::Rcpt`].
@@ -125,6 +158,8 @@ pub struct Facts {
     pub envelope: Option<Arc<Envelope>>,
     /// The recipient in question, at RCPT; and the only one, where there is one, from DATA on.
     pub recipient: Option<Arc<Recipient>>,
+    /// The argument of ETRN, where that is what the client said.
+    pub etrn_domain: Option<Arc<str>>,
 }
 
 impl Facts {
@@ -136,12 +171,13 @@ impl Facts {
             greeting: self.greeting.clone().filter(|_| stage >= Stage::Helo),
             envelope: self.envelope.clone().filter(|_| stage >= Stage::Mail),
             recipient: self.recipient.clone().filter(|_| stage >= Stage::Rcpt),
+            etrn_domain: self.etrn_domain.clone(),
         }
     }
 
     /// The facts at connect.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client: Arc::new(client), greeting: None, envelope: None, recipient: None }
+        Self { client: Arc::new(client), greeting: None, envelope: None, recipient: None, etrn_domain: None }
     }
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use dns::lists::reversed;
-use facts::{Client, ClientName, DnsAnswer, EmailAddress, Facts, Record, RecordType, hostname};
+use facts::{
+    Certificate, Client, ClientName, DnsAnswer, EmailAddress, Encryption, Facts, Record, RecordType, hostname,
+};
 
 use crate::Settings;
 use crate::destination::Destination;
@@ -51,6 +53,29 @@ impl Case {
     /// The sender or the recipient.
     pub(crate) fn address(&self, subject: Subject) -> Option<&EmailAddress> {
         if subject == Subject::Sender { self.sender() } else { self.recipient() }
+    }
+
+    /// What the client has said: its HELO name, an address, the argument of ETRN.
+    pub(crate) fn said(&self, subject: Subject) -> Option<&str> {
+        match subject {
+            Subject::Helo => self.helo_name(),
+            Subject::Sender | Subject::Recipient => self.address(subject).map(EmailAddress::as_str),
+            Subject::Etrn => self.facts.etrn_domain.as_deref(),
+            Subject::Client | Subject::ReverseClient | Subject::Certificate | Subject::SaslUser => None,
+        }
+    }
+
+    /// Who has logged in, if anybody.
+    pub(crate) fn sasl_username(&self) -> Option<&str> {
+        self.facts.envelope.as_deref()?.sasl_username.as_deref()
+    }
+
+    /// The certificate that the client has shown, if any.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        match &self.client().encryption {
+            Encryption::Tls(certificate) => certificate.as_deref(),
+            Encryption::Unknown | Encryption::Plaintext => None,
+        }
     }
 
     /// What Postfix calls the client in its replies: `name[address]`.

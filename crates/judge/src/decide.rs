@@ -80,6 +80,8 @@ fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool
             // RFC 5321 §4.5.1: "postmaster" without a domain must be taken.
             Stage::Rcpt if is_postmaster(facts) => !settings.delay_reject && list.stage < stage,
             Stage::Rcpt => list.stage <= stage,
+            // ETRN comes without a recipient: nothing can wait for one (Postfix: smtpd_check_etrn).
+            Stage::Helo if facts.etrn_domain.is_some() => list.stage <= stage,
             Stage::Connect | Stage::Helo | Stage::Mail => !settings.delay_reject && list.stage <= stage,
         }
 }

@@ -53,6 +53,11 @@ impl Destination {
         &self.address[self.domain_at..]
     }
 
+    /// What stands before the domain and its `@`, in lower case.
+    pub(crate) fn local_part(&self) -> &str {
+        &self.address[..self.domain_at - 1]
+    }
+
     /// Whether strangers may send here (Postfix: permit_auth_destination).
     pub(crate) fn is_authorized(&self) -> bool {
         // A backup MX must not carry a route to whatever hides in a local part.

@@ -11,6 +11,8 @@ mod config;
 mod decide;
 mod destination;
 mod macros;
+mod maps;
+mod own_addresses;
 mod parse;
 mod relay;
 mod reply;

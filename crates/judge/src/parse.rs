@@ -14,7 +14,7 @@ use toml::Spanned;
 use crate::Mistake;
 use crate::config::{Config, ListConfig, Texts};
 use crate::macros::expand;
-use crate::restriction::{Access, Build, Entry, Kind, RESTRICTIONS, Restriction, Subject};
+use crate::restriction::{Access, Build, Entry, Kind, RENAMED, RESTRICTIONS, RETIRED, Restriction, Subject};
 use crate::restrictions::rbl_reply;
 use crate::tables::Table;
 use words::{Word, words};
@@ -25,7 +25,7 @@ const RESTRICTIONS_MAX: usize = 1000;
 /// Turns the lists of one configuration into restrictions; each table is loaded once.
 pub(crate) struct Parser<'a> {
     config: &'a Config,
-    opened: HashMap<String, Arc<Table>>,
+    tables: HashMap<String, Arc<Table>>,
     /// The restriction classes that are being parsed, each inside of the one before.
     open: Vec<&'a str>,
     accesses: HashMap<(String, Subject), Arc<Access>>,
@@ -44,7 +44,7 @@ impl<'a> Parser<'a> {
     pub(crate) fn new(config: &'a Config) -> Self {
         Self {
             config,
-            opened: HashMap::new(),
+            tables: HashMap::new(),
             open: Vec::new(),
             accesses: HashMap::new(),
             open_accesses: Vec::new(),
@@ -147,12 +147,16 @@ impl<'a> Parser<'a> {
     }
 
     fn named(&mut self, word: &Word, words: &mut impl Iterator<Item = Word>) -> Option<Parsed> {
-        let Some(entry) = entry(&word.text) else {
+        let Some(entry) = self.entry(word) else {
             self.mistake(word, self.unknown_restriction(&word.text));
             return None;
         };
         if let Build::Plain(build) = entry.build {
-            return Some((build(), entry, entry.name.to_owned()));
+            let kind = build();
+            if let Kind::Silent(why) = kind {
+                self.warning(word, format!("{} never objects here: {why}", entry.name));
+            }
+            return Some((kind, entry, entry.name.to_owned()));
         }
         let Some(argument) = words.next() else {
             self.mistake(word, format!("{} needs {} after it", entry.name, entry.argument.described()));
@@ -162,8 +166,22 @@ impl<'a> Parser<'a> {
             Build::Plain(build) => build(),
             Build::List(build) => build(self.dns_list(&argument)?),
             Build::Table(subject) => Kind::CheckAccess(subject, self.access(&argument, subject)?),
+            Build::ServerTable(subject, servers) => {
+                Kind::CheckServerAccess(subject, servers, self.access(&argument, subject)?)
+            }
         };
         Some((kind, entry, format!("{} {}", entry.name, argument.text)))
+    }
+
+    /// The row of the table of restrictions that `word` names, under its name of today or an older one.
+    fn entry(&mut self, word: &Word) -> Option<&'static Entry> {
+        let entry = |name: &str| RESTRICTIONS.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
+        let renamed = || RENAMED.iter().find(|(old, _)| old.eq_ignore_ascii_case(&word.text));
+        entry(&word.text).or_else(|| {
+            let (old, name) = renamed()?;
+            self.warning(word, format!("{old} is an old name: write {name}"));
+            entry(name)
+        })
     }
 
     fn bare_table(&mut self, word: &Word, subject: Option<Subject>) -> Option<Parsed> {
@@ -186,7 +204,7 @@ impl<'a> Parser<'a> {
         };
         if let Some(since) = list.retired() {
             let message = format!("the DNS list {} was closed ({since}) and is not asked: remove it", list.zone);
-            self.warnings.push(Mistake { span: argument.span.clone(), message });
+            self.warning(argument, message);
         }
         let configured = self.list_config(&list).and_then(|config| config.codes.as_ref());
         if let (None, Some(codes)) = (&list.codes, configured) {
@@ -204,9 +222,9 @@ impl<'a> Parser<'a> {
             .ok()
     }
 
-    /// The tables of a list of tables.
-    pub(crate) fn tables(&mut self, texts: &Texts) -> Vec<Arc<Table>> {
-        self.words(texts).iter().filter_map(|word| self.table(word)).collect()
+    /// The tables that `texts` name. They hold no actions, so their values are nobody's business here.
+    pub(crate) fn maps(&mut self, texts: &Texts) -> Vec<Arc<Table>> {
+        self.words(texts).iter().filter_map(|word| self.opened(word)).collect()
     }
 
     /// Checks the reply for what a DNS list lists.
@@ -216,15 +234,24 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// An access table. What is wrong with its rows is told once.
     fn table(&mut self, argument: &Word) -> Option<Arc<Table>> {
-        if let Some(table) = self.opened.get(&argument.text) {
+        let is_new = !self.tables.contains_key(&argument.text);
+        let table = self.opened(argument)?;
+        if is_new {
+            self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
+        }
+        Some(table)
+    }
+
+    fn opened(&mut self, argument: &Word) -> Option<Arc<Table>> {
+        if let Some(table) = self.tables.get(&argument.text) {
             return Some(Arc::clone(table));
         }
         match Table::open(&argument.text) {
             Ok(table) => {
-                self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
                 let table = Arc::new(table);
-                self.opened.insert(argument.text.clone(), Arc::clone(&table));
+                self.tables.insert(argument.text.clone(), Arc::clone(&table));
                 Some(table)
             }
             Err(message) => {
@@ -240,18 +267,21 @@ impl<'a> Parser<'a> {
 
     fn is_early(&self, kind: &Kind) -> bool {
         match kind {
-            Kind::RejectRblClient(list) | Kind::RejectRhsbl(_, list) | Kind::PermitDnswlClient(list) => {
-                self.list_config(list).is_none_or(|config| config.early)
-            }
+            Kind::RejectRblClient(list)
+            | Kind::RejectRhsbl(_, list)
+            | Kind::PermitDnswlClient(list)
+            | Kind::PermitRhswlClient(list) => self.list_config(list).is_none_or(|config| config.early),
             _ => true,
         }
     }
 
     fn unknown_restriction(&self, name: &str) -> String {
         let lower = name.to_ascii_lowercase();
-        let by_server = ["_a_access", "_mx_access", "_ns_access"].iter().any(|end| lower.ends_with(end));
-        if UNBUILT.contains(&&*lower) || lower.starts_with("check_") && by_server {
+        if UNBUILT.contains(&&*lower) {
             return format!("{name} is not built yet in this version: leave it out");
+        }
+        if let Some((_, instead)) = RETIRED.iter().find(|(retired, _)| *retired == lower) {
+            return format!("{name} is retired: write {instead}");
         }
         let classes = self.config.restrictions.classes.keys().map(String::as_str);
         match closest(name, RESTRICTIONS.iter().map(|entry| entry.name).chain(classes)) {
@@ -262,6 +292,10 @@ impl<'a> Parser<'a> {
 
     fn mistake(&mut self, word: &Word, message: String) {
         self.mistakes.push(Mistake { span: word.span.clone(), message });
+    }
+
+    fn warning(&mut self, word: &Word, message: String) {
+        self.warnings.push(Mistake { span: word.span.clone(), message });
     }
 }
 
@@ -277,38 +311,5 @@ fn kept(text: String) -> &'static str {
     text
 }
 
-fn entry(name: &str) -> Option<&'static Entry> {
-    RESTRICTIONS.iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
-}
-
 /// Restrictions of Postfix and of the design that come with later versions.
-const UNBUILT: &[&str] = &[
-    "check_ccert_access",
-    "check_etrn_access",
-    "check_greylist",
-    "check_policy_service",
-    "check_reverse_client_hostname_access",
-    "check_sasl_access",
-    "check_spf",
-    "defer_if_permit",
-    "defer_if_reject",
-    "permit_auth_destination",
-    "permit_inet_interfaces",
-    "permit_mx_backup",
-    "permit_rhswl_client",
-    "permit_tls_all_clientcerts",
-    "permit_tls_clientcerts",
-    "reject_authenticated_sender_login_mismatch",
-    "reject_known_sender_login_mismatch",
-    "reject_multi_recipient_bounce",
-    "reject_plaintext_session",
-    "reject_sender_login_mismatch",
-    "reject_unauth_pipelining",
-    "reject_unauthenticated_sender_login_mismatch",
-    "reject_unknown_forward_client_hostname",
-    "reject_unlisted_recipient",
-    "reject_unlisted_sender",
-    "reject_unverified_recipient",
-    "reject_unverified_sender",
-    "sleep",
-];
+const UNBUILT: &[&str] = &["check_greylist", "check_policy_service", "check_spf", "sleep"];

@@ -1,12 +1,17 @@
-//! The restrictions: one table with the name, the argument, the stage and the nature of each.
+//! The restrictions: what each does, and one table with the name, the argument, the stage and the nature of each.
+
+mod table;
 
 use std::sync::Arc;
 
 use dns::lists::DnsList;
-use facts::Stage;
+use facts::{RecordType, Stage};
 use rustc_hash::FxHashMap;
 
 use crate::tables::Table;
+
+pub use table::RESTRICTIONS;
+pub(crate) use table::{RENAMED, RETIRED};
 
 /// One restriction of a list, ready to be evaluated.
 #[derive(Debug)]
@@ -33,12 +38,30 @@ pub enum Kind {
     Reject,
     /// `defer`
     Defer,
+    /// `defer_if_permit`
+    DeferIfPermit,
+    /// `defer_if_reject`
+    DeferIfReject,
     /// `permit_mynetworks`
     PermitMynetworks,
+    /// `permit_inet_interfaces`
+    PermitInetInterfaces,
     /// `permit_sasl_authenticated`
     PermitSaslAuthenticated,
+    /// `permit_tls_clientcerts`
+    PermitTlsClientcerts,
+    /// `permit_tls_all_clientcerts`
+    PermitTlsAllClientcerts,
+    /// `permit_auth_destination`
+    PermitAuthDestination,
+    /// `permit_mx_backup`
+    PermitMxBackup,
+    /// `reject_plaintext_session`
+    RejectPlaintextSession,
     /// `reject_unknown_reverse_client_hostname`
     RejectUnknownReverseClientHostname,
+    /// `reject_unknown_forward_client_hostname`
+    RejectUnknownForwardClientHostname,
     /// `reject_unknown_client_hostname`
     RejectUnknownClientHostname,
     /// `reject_invalid_helo_hostname`
@@ -51,18 +74,44 @@ pub enum Kind {
     RejectNonFqdn(Subject),
     /// `reject_unknown_sender_domain`, `reject_unknown_recipient_domain`
     RejectUnknownDomain(Subject),
+    /// `reject_unlisted_sender`, `reject_unlisted_recipient`
+    RejectUnlisted(Subject),
+    /// `reject_sender_login_mismatch` and its relatives
+    RejectSenderLoginMismatch(Logins),
     /// `reject_unauth_destination`
     RejectUnauthDestination,
     /// `defer_unauth_destination`
     DeferUnauthDestination,
+    /// `reject_multi_recipient_bounce`
+    RejectMultiRecipientBounce,
     /// `reject_rbl_client`
     RejectRblClient(DnsList),
     /// `reject_rhsbl_client`, `_reverse_client`, `_helo`, `_sender`, `_recipient`
     RejectRhsbl(Subject, DnsList),
     /// `permit_dnswl_client`
     PermitDnswlClient(DnsList),
-    /// `check_client_access`, `check_helo_access`, `check_sender_access`, `check_recipient_access`
+    /// `permit_rhswl_client`
+    PermitRhswlClient(DnsList),
+    /// `check_client_access`, `check_reverse_client_hostname_access`, `check_helo_access`, `check_sender_access`,
+    /// `check_recipient_access`, `check_ccert_access`, `check_sasl_access`, `check_etrn_access`
     CheckAccess(Subject, Arc<Access>),
+    /// `check_client_mx_access` and its relatives: by the mail servers (MX), the name servers (NS) or the addresses (A)
+    CheckServerAccess(Subject, RecordType, Arc<Access>),
+    /// One of Postfix's that has no say here, and why.
+    Silent(&'static str),
+}
+
+/// Whose senders `reject_sender_login_mismatch` and its relatives look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logins {
+    /// Everybody's: who has logged in must own the sender, who has not must not use an owned one.
+    All,
+    /// Only of those who have logged in.
+    Authenticated,
+    /// Only of those who have not logged in.
+    Unauthenticated,
+    /// Everybody's, as far as the sender has an owner.
+    Known,
 }
 
 /// An access table, and the restrictions that its rows name instead of an action.
@@ -89,19 +138,15 @@ pub enum Subject {
     Sender,
     /// The recipient.
     Recipient,
+    /// The client's certificate, by its digest and that of its key.
+    Certificate,
+    /// Who has logged in.
+    SaslUser,
+    /// The argument of ETRN.
+    Etrn,
 }
 
 impl Subject {
-    /// The stage in whose list it is judged.
-    pub(crate) fn stage(self) -> Stage {
-        match self {
-            Self::Client | Self::ReverseClient => Stage::Connect,
-            Self::Helo => Stage::Helo,
-            Self::Sender => Stage::Mail,
-            Self::Recipient => Stage::Rcpt,
-        }
-    }
-
     /// The words that Postfix's replies use for it.
     #[must_use]
     pub fn reply_class(self) -> &'static str {
@@ -111,6 +156,9 @@ impl Subject {
             Self::Helo => "Helo command",
             Self::Sender => "Sender address",
             Self::Recipient => "Recipient address",
+            Self::Certificate => "Client certificate",
+            Self::SaslUser => "SASL login name",
+            Self::Etrn => "Etrn command",
         }
     }
 }
@@ -167,54 +215,5 @@ pub(crate) enum Build {
     Plain(fn() -> Kind),
     List(fn(DnsList) -> Kind),
     Table(Subject),
+    ServerTable(Subject, RecordType),
 }
-
-const fn plain(name: &'static str, stage: Stage, nature: Nature, build: fn() -> Kind) -> Entry {
-    Entry { name, argument: Argument::None, stage, nature, build: Build::Plain(build) }
-}
-
-const fn list(name: &'static str, stage: Stage, build: fn(DnsList) -> Kind) -> Entry {
-    Entry { name, argument: Argument::List, stage, nature: Nature::Asks, build: Build::List(build) }
-}
-
-const fn table(name: &'static str, stage: Stage, nature: Nature, subject: Subject) -> Entry {
-    Entry { name, argument: Argument::Table, stage, nature, build: Build::Table(subject) }
-}
-
-/// Every restriction that this version knows.
-pub const RESTRICTIONS: &[Entry] = &[
-    plain("permit", Stage::Connect, Nature::Local, || Kind::Permit),
-    plain("reject", Stage::Connect, Nature::Local, || Kind::Reject),
-    plain("defer", Stage::Connect, Nature::Local, || Kind::Defer),
-    plain("permit_mynetworks", Stage::Connect, Nature::Local, || Kind::PermitMynetworks),
-    plain("permit_sasl_authenticated", Stage::Mail, Nature::Local, || Kind::PermitSaslAuthenticated),
-    plain("reject_unknown_reverse_client_hostname", Stage::Connect, Nature::AsksForClientName, || {
-        Kind::RejectUnknownReverseClientHostname
-    }),
-    plain("reject_unknown_client_hostname", Stage::Connect, Nature::AsksForClientName, || {
-        Kind::RejectUnknownClientHostname
-    }),
-    plain("reject_invalid_helo_hostname", Stage::Helo, Nature::Local, || Kind::RejectInvalidHeloHostname),
-    plain("reject_non_fqdn_helo_hostname", Stage::Helo, Nature::Local, || Kind::RejectNonFqdnHeloHostname),
-    plain("reject_unknown_helo_hostname", Stage::Helo, Nature::Asks, || Kind::RejectUnknownHeloHostname),
-    plain("reject_non_fqdn_sender", Stage::Mail, Nature::Local, || Kind::RejectNonFqdn(Subject::Sender)),
-    plain("reject_unknown_sender_domain", Stage::Mail, Nature::Asks, || Kind::RejectUnknownDomain(Subject::Sender)),
-    plain("reject_non_fqdn_recipient", Stage::Rcpt, Nature::Local, || Kind::RejectNonFqdn(Subject::Recipient)),
-    plain("reject_unknown_recipient_domain", Stage::Rcpt, Nature::Asks, || {
-        Kind::RejectUnknownDomain(Subject::Recipient)
-    }),
-    plain("reject_unauth_destination", Stage::Rcpt, Nature::Local, || Kind::RejectUnauthDestination),
-    plain("defer_unauth_destination", Stage::Rcpt, Nature::Local, || Kind::DeferUnauthDestination),
-    list("reject_rbl_client", Stage::Connect, Kind::RejectRblClient),
-    list("reject_rhsbl_client", Stage::Connect, |list| Kind::RejectRhsbl(Subject::Client, list)),
-    list("reject_rhsbl_reverse_client", Stage::Connect, |list| Kind::RejectRhsbl(Subject::ReverseClient, list)),
-    list("reject_rhsbl_helo", Stage::Helo, |list| Kind::RejectRhsbl(Subject::Helo, list)),
-    list("reject_rhsbl_sender", Stage::Mail, |list| Kind::RejectRhsbl(Subject::Sender, list)),
-    list("reject_rhsbl_recipient", Stage::Rcpt, |list| Kind::RejectRhsbl(Subject::Recipient, list)),
-    // It looks at the recipient too: a welcome host must not relay.
-    list("permit_dnswl_client", Stage::Rcpt, Kind::PermitDnswlClient),
-    table("check_client_access", Stage::Connect, Nature::AsksForClientName, Subject::Client),
-    table("check_helo_access", Stage::Helo, Nature::Local, Subject::Helo),
-    table("check_sender_access", Stage::Mail, Nature::Local, Subject::Sender),
-    table("check_recipient_access", Stage::Rcpt, Nature::Local, Subject::Recipient),
-];

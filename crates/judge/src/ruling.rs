@@ -5,6 +5,7 @@ use std::sync::Arc;
 use facts::{DnsAnswer, Evidence, MessageAction, Reason, Reply, Stage};
 
 use crate::config::TempfailAction;
+use crate::reply::server_error;
 use crate::restriction::Restriction;
 
 /// What a restriction says, and on what grounds.
@@ -43,10 +44,28 @@ pub(crate) enum Says {
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) restrictions: Arc<[Arc<Restriction>]>,
-    /// Whose list they would stand in: what a bare `reject` there speaks of.
-    pub(crate) stage: Stage,
-    /// Whether they may let pass what they are asked of.
-    pub(crate) may_permit: bool,
+    pub(crate) about: About,
+    pub(crate) on_permit: OnPermit,
+}
+
+/// What a restriction without a subject of its own, as a bare `reject`, speaks of.
+#[derive(Clone, Debug)]
+pub(crate) enum About {
+    /// What the list of this stage is about.
+    List(Stage),
+    /// What was looked up in a table (Postfix: reply_name, reply_class).
+    Row { name: Arc<str>, class: &'static str },
+}
+
+/// What becomes of a permit that a row leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnPermit {
+    /// It ends the list, as everywhere.
+    Permit,
+    /// It says nothing: what was looked up is too suspicious.
+    Dunno,
+    /// It is a mistake of the administrator's: who meets it must come back later.
+    ServerError,
 }
 
 /// Why a restriction cannot say, and the reply that the client gets where it must wait for that.
@@ -77,6 +96,24 @@ impl Says {
         match self {
             Self::Restrictions(row) => Some(row.clone()),
             _ => None,
+        }
+    }
+}
+
+impl OnPermit {
+    /// `ruling`, which permits or names restrictions that may.
+    pub(crate) fn applied(self, ruling: Ruling) -> Ruling {
+        match (ruling.says, self) {
+            (Says::Restrictions(row), Self::Dunno | Self::ServerError) => {
+                Ruling { says: Says::Restrictions(Row { on_permit: self, ..row }), evidence: ruling.evidence }
+            }
+            (Says::Permit(_), Self::Dunno) => Ruling { says: Says::Dunno, evidence: ruling.evidence },
+            (Says::Permit(_), Self::ServerError) => {
+                let refused = Ruling::unknown(UnknownClass::Table, server_error());
+                Ruling { evidence: ruling.evidence, ..refused }
+                    .noting("OK is not allowed here: write DUNNO for an exception")
+            }
+            (says, _) => Ruling { says, evidence: ruling.evidence },
         }
     }
 }

@@ -8,6 +8,8 @@ use rustc_hash::FxHashSet;
 
 use crate::config::{self, Config, Postfix, Texts};
 use crate::destination::Class;
+use crate::maps::Maps;
+use crate::own_addresses::OwnAddresses;
 use crate::parse::Parser;
 use crate::restriction::{Kind, Restriction, Subject};
 use crate::tables::Table;
@@ -47,6 +49,9 @@ pub struct Settings {
     domains: FxHashSet<String>,
     relay_domains: FxHashSet<String>,
     warnings: Vec<Mistake>,
+    pub(crate) own_addresses: OwnAddresses,
+    pub(crate) permit_mx_backup_networks: NetworkList,
+    pub(crate) maps: Maps,
 }
 
 impl Settings {
@@ -57,8 +62,9 @@ impl Settings {
     pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
         let mut parser = Parser::new(config);
         let lists = lists(config, &mut parser);
-        let rbl_reply_maps = parser.tables(&config.postfix.rbl_reply_maps);
+        let rbl_reply_maps = parser.maps(&config.postfix.rbl_reply_maps);
         parser.rbl_reply(&config.postfix.default_rbl_reply);
+        let maps = Maps::open(&config.postfix, &mut parser);
         let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
         // Of lists that could not be read nobody knows what they would let pass.
         if mistakes.is_empty() {
@@ -80,6 +86,9 @@ impl Settings {
             domains: lower(&config.domains),
             relay_domains: lower(&config.relay_domains),
             warnings,
+            own_addresses: OwnAddresses::of(&config.postfix),
+            permit_mx_backup_networks: config.postfix.permit_mx_backup_networks.clone(),
+            maps,
         })
     }
 

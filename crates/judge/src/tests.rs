@@ -9,6 +9,10 @@ use facts::{Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Fa
 
 use crate::{Config, Settings, decide};
 
+mod restrictions;
+mod servers;
+mod users;
+
 const ZONE: &str = "
 9.2.0.192.in-addr.arpa PTR mail.good.example
 mail.good.example A 192.0.2.9
@@ -17,6 +21,9 @@ good.example MX 10 mail.good.example
 9.2.0.192.bl.example TXT listed
 9.2.0.192.dnsbl.sorbs.net A 127.0.0.2
 9.2.0.192.wl.example A 127.0.0.1
+mail.good.example.wl.example A 127.0.0.1
+11.2.0.192.in-addr.arpa PTR mail.good.example
+12.2.0.192.in-addr.arpa PTR nowhere.example
 ";
 
 fn settings(config: &str) -> Arc<Settings> {
@@ -27,15 +34,18 @@ fn settings(config: &str) -> Arc<Settings> {
 fn facts(sender: &str, recipient: &str) -> Facts {
     Facts {
         greeting: Some(Arc::new(Greeting { helo_name: "mail.good.example".into() })),
-        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), sasl_username: None })),
+        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() })),
         recipient: EmailAddress::new(recipient).map(|address| Arc::new(Recipient { address })),
         ..Facts::new(Client::new("192.0.2.9".parse().unwrap()))
     }
 }
 
-/// A zone answers at once, as a cache does, so the decision is ready when it is first looked at.
 fn decided(settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
-    let dns = Dns::zone(Zone::parse(ZONE, "zone").unwrap());
+    decided_by(&Dns::zone(Zone::parse(ZONE, "zone").unwrap()), settings, facts, stage)
+}
+
+/// A zone answers at once, as a cache does, so the decision is ready when it is first looked at.
+fn decided_by(dns: &Dns, settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
     let asker = dns.asker();
     let deciding = decide(settings, &asker, facts, stage, DecisionId::new(UNIX_EPOCH, 0), UNIX_EPOCH);
     match std::pin::pin!(deciding).poll(&mut Context::from_waker(Waker::noop())) {

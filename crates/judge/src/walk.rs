@@ -9,7 +9,7 @@ use facts::{Finding, MessageAction, Stage};
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
 use crate::restrictions::{self, Asking, Begun};
-use crate::ruling::{Row, Ruling, Says};
+use crate::ruling::{About, Row, Ruling, Says};
 use crate::settings::List;
 use crate::verdict::{Next, Scales, Settled};
 
@@ -100,21 +100,20 @@ impl<'a> Walk<'a> {
     async fn descend(&mut self, scales: &mut Scales, index: usize, row: Row, warn: bool) -> Next {
         let (list, case) = (self.lists[index].list, Arc::clone(&self.lists[index].case));
         for restriction in &*row.restrictions {
-            let (mut ruling, micros) = match restrictions::begin(&case, restriction, row.stage) {
+            let (ruling, micros) = match restrictions::begin(&case, restriction, &row.about) {
                 Begun::Ruled(ruling) => (ruling, 0),
                 Begun::Asking(asking) => self.wait_for(asking, case.asker.stopwatch()).await,
             };
             let warn = warn || restriction.warn;
-            let is_void = !row.may_permit && matches!(ruling.says, Says::Permit(_));
-            if is_void {
-                ruling.says = Says::Dunno;
-            }
-            let inner = ruling.says.row().map(|inner| Row { may_permit: inner.may_permit && row.may_permit, ..inner });
+            let permits = matches!(ruling.says, Says::Permit(_));
+            let ruling = row.on_permit.applied(ruling);
+            let inner = ruling.says.row();
             let mut next = self.weigh(scales, list, restriction, warn, (ruling, micros));
             if let Some(inner) = inner {
                 next = Box::pin(self.descend(scales, index, inner, warn)).await;
             }
-            if is_void || next != Next::Restriction {
+            // Even a permit that says nothing ends the row.
+            if permits || next != Next::Restriction {
                 return next;
             }
         }
@@ -204,7 +203,8 @@ impl Progress<'_> {
     }
 
     fn begin(&self, position: usize) -> Slot {
-        match restrictions::begin(&self.case, &self.list.restrictions[position], self.list.stage) {
+        let about = About::List(self.list.stage);
+        match restrictions::begin(&self.case, &self.list.restrictions[position], &about) {
             Begun::Ruled(ruling) => Slot::Ruled(ruling, 0),
             Begun::Asking(asking) => Slot::Asking(asking, self.case.asker.stopwatch()),
         }
@@ -228,5 +228,8 @@ fn refuses(restriction: &Restriction) -> bool {
 
 /// Whether a restriction can end its list in the sender's favour.
 fn may_permit(restriction: &Restriction) -> bool {
-    matches!(restriction.kind, Kind::PermitDnswlClient(_) | Kind::CheckAccess(..))
+    matches!(
+        restriction.kind,
+        Kind::PermitDnswlClient(_) | Kind::PermitRhswlClient(_) | Kind::PermitMxBackup | Kind::CheckAccess(..)
+    )
 }

@@ -64,6 +64,7 @@ fn facts(session: &Explain) -> Facts {
     let envelope = session.sender.as_ref().map(|sender| Envelope {
         sender: sender.0.clone(),
         sasl_username: session.sasl_user.as_deref().map(Arc::from),
+        ..Envelope::default()
     });
     Facts {
         greeting: session.helo.as_deref().map(|helo| Arc::new(Greeting { helo_name: helo.into() })),

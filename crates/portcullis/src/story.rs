@@ -197,6 +197,10 @@ fn reason_told(reason: Reason) -> &'static str {
         Reason::Configured => "the list itself says so",
         Reason::OwnNetwork => "the client is in mynetworks",
         Reason::Authenticated => "the client has logged in",
+        Reason::OwnAddress => "the client is this host",
+        Reason::Certificate => "the client has shown a certificate that may send",
+        Reason::OwnDestination => "the recipient is ours, or we pass its mail on",
+        Reason::BackupMx => "this host is a backup for the recipient's domain",
         Reason::AccessTable => "a row of an access table says so",
         Reason::WelcomeListed => "a welcome list knows the client",
         Reason::BlockListed => "a block list knows it",
@@ -213,6 +217,11 @@ fn reason_told(reason: Reason) -> &'static str {
         Reason::RecipientDomainUnknown => "the DNS does not know the recipient's domain",
         Reason::RecipientDomainNullMx => "the recipient's domain says that it takes no mail (null MX)",
         Reason::RelayDenied => "the recipient is not ours, and neither is the client",
+        Reason::RecipientUnknown => "no table of ours knows the recipient",
+        Reason::SenderUnknown => "the sender claims a domain of ours, and no table of ours knows it",
+        Reason::SenderNotOwned => "the sender belongs to another login",
+        Reason::Plaintext => "the session is not encrypted",
+        Reason::MultiRecipientBounce => "a bounce has one recipient, and this has several",
         Reason::DnsFailure => "the DNS could not answer a question on which it hangs",
         Reason::TableFailure => "a table could not be read",
         Reason::Deadline => "there was no decision in time",
@@ -246,6 +255,8 @@ fn hint(reason: Reason) -> Option<&'static str> {
         Reason::RelayDenied => {
             "put the recipient's domain into `domains` if it is yours, or the client's network into `mynetworks`"
         }
+        Reason::RecipientUnknown | Reason::SenderUnknown => "put the address into the table that is named above",
+        Reason::SenderNotOwned => "put the login beside the sender into smtpd_sender_login_maps",
         Reason::AccessTable => "change that row of the table",
         Reason::DnsFailure => "see which question failed above; the client will try again by itself",
         Reason::TableFailure => "see the log for what is wrong with the table",
@@ -255,6 +266,12 @@ fn hint(reason: Reason) -> Option<&'static str> {
         | Reason::Configured
         | Reason::OwnNetwork
         | Reason::Authenticated
+        | Reason::OwnAddress
+        | Reason::Certificate
+        | Reason::OwnDestination
+        | Reason::BackupMx
+        | Reason::Plaintext
+        | Reason::MultiRecipientBounce
         | Reason::WelcomeListed
         | Reason::RecipientNotFqdn
         | Reason::RecipientDomainUnknown

@@ -4,15 +4,16 @@
 //! [`Reader`] reads requests as their bytes arrive, without copying; [`Request::question`] turns one into facts;
 //! [`push_reply`] writes the answer.
 
-use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::Arc;
-
-use facts::{Client, ClientName, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage, hostname};
-use memchr::memchr;
-
+mod question;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memchr;
+
+pub use question::{ProtocolState, Question, Undecidable};
 
 /// The longest attribute line, in bytes without its newline. Postfix cuts what clients say at 2048
 /// (`line_length_limit`).
@@ -43,18 +44,6 @@ pub enum Error {
     /// `request=` says something else, or is missing.
     #[error("not a policy request: request=smtpd_access_policy is missing")]
     NotAPolicyRequest,
-}
-
-/// Why a well-formed request leaves nothing to decide on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undecidable {
-    /// Postfix writes `unknown` where the client was gone before it could be asked for its address, and where a
-    /// proxy said so by XCLIENT. A decision without an address would skip every check on the client.
-    #[error("the client's address is unknown")]
-    NoClientAddress,
-    /// A stage that this version does not know, or none.
-    #[error("the protocol state is unknown")]
-    UnknownProtocolState,
 }
 
 /// Reads requests out of bytes that arrive in pieces. It remembers how far it has looked, so that bytes that trickle in
@@ -127,56 +116,6 @@ impl Reader {
     }
 }
 
-/// Where the SMTP session stands, in Postfix's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolState {
-    /// `CONNECT`
-    Connect,
-    /// `HELO` and `EHLO`
-    Helo,
-    /// `MAIL`
-    Mail,
-    /// `RCPT`
-    Rcpt,
-    /// `DATA`, and `BDAT` from versions that do not rename it
-    Data,
-    /// `END-OF-MESSAGE`
-    EndOfMessage,
-    /// `VRFY`: a recipient without a sender
-    Vrfy,
-    /// `ETRN`
-    Etrn,
-}
-
-impl ProtocolState {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "CONNECT" => Self::Connect,
-            "HELO" | "EHLO" => Self::Helo,
-            "MAIL" => Self::Mail,
-            "RCPT" => Self::Rcpt,
-            "DATA" | "BDAT" => Self::Data,
-            "END-OF-MESSAGE" => Self::EndOfMessage,
-            "VRFY" => Self::Vrfy,
-            "ETRN" => Self::Etrn,
-            _ => return None,
-        })
-    }
-
-    /// The stage whose lists apply. Postfix checks VRFY as it does RCPT; ETRN has a client and a HELO name only.
-    #[must_use]
-    pub fn stage(self) -> Stage {
-        match self {
-            Self::Connect => Stage::Connect,
-            Self::Helo | Self::Etrn => Stage::Helo,
-            Self::Mail => Stage::Mail,
-            Self::Rcpt | Self::Vrfy => Stage::Rcpt,
-            Self::Data => Stage::Data,
-            Self::EndOfMessage => Stage::EndOfData,
-        }
-    }
-}
-
 /// The attributes of a request that matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes<T> {
@@ -198,10 +137,20 @@ pub struct Attributes<T> {
     pub sender: T,
     /// The forward path.
     pub recipient: T,
+    /// How many recipients were taken, from DATA on; 0 before it.
+    pub recipient_count: T,
     /// The argument of ETRN.
     pub etrn_domain: T,
     /// Who logged in.
     pub sasl_username: T,
+    /// The common name of the client's certificate, if its issuer is trusted; in xtext (RFC 3461 §4).
+    pub ccert_subject: T,
+    /// The digest of the client's certificate.
+    pub ccert_fingerprint: T,
+    /// The digest of its public key.
+    pub ccert_pubkey_fingerprint: T,
+    /// The version of TLS; empty in plain text.
+    pub encryption_protocol: T,
     /// What the administrator wrote into `smtpd_policy_service_policy_context`.
     pub policy_context: T,
 }
@@ -221,8 +170,13 @@ impl<T> Attributes<T> {
             b"helo_name" => &mut self.helo_name,
             b"sender" => &mut self.sender,
             b"recipient" => &mut self.recipient,
+            b"recipient_count" => &mut self.recipient_count,
             b"etrn_domain" => &mut self.etrn_domain,
             b"sasl_username" => &mut self.sasl_username,
+            b"ccert_subject" => &mut self.ccert_subject,
+            b"ccert_fingerprint" => &mut self.ccert_fingerprint,
+            b"ccert_pubkey_fingerprint" => &mut self.ccert_pubkey_fingerprint,
+            b"encryption_protocol" => &mut self.encryption_protocol,
             b"policy_context" => &mut self.policy_context,
             _ => return None,
         })
@@ -239,8 +193,13 @@ impl<T> Attributes<T> {
             helo_name: value(self.helo_name),
             sender: value(self.sender),
             recipient: value(self.recipient),
+            recipient_count: value(self.recipient_count),
             etrn_domain: value(self.etrn_domain),
             sasl_username: value(self.sasl_username),
+            ccert_subject: value(self.ccert_subject),
+            ccert_fingerprint: value(self.ccert_fingerprint),
+            ccert_pubkey_fingerprint: value(self.ccert_pubkey_fingerprint),
+            encryption_protocol: value(self.encryption_protocol),
             policy_context: value(self.policy_context),
         }
     }
@@ -258,69 +217,6 @@ impl Attributes<Range<usize>> {
             Err(_) => self.map(|value| String::from_utf8_lossy(bytes.get(value).unwrap_or_default())),
         };
         if request.request == "smtpd_access_policy" { Ok(request) } else { Err(Error::NotAPolicyRequest) }
-    }
-}
-
-/// What a request asks.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Where the session stands.
-    pub state: ProtocolState,
-    /// What is known of it.
-    pub facts: Facts,
-}
-
-impl Request<'_> {
-    /// What is asked: the facts that are known at the request's protocol state.
-    ///
-    /// # Errors
-    /// There is nothing to decide on. Whoever asks must then be told to try again: a permit would open the gate to
-    /// whoever can hide, a rejection would lose mail.
-    pub fn question(&self) -> Result<Question, Undecidable> {
-        use ProtocolState::{Data, EndOfMessage, Mail, Rcpt, Vrfy};
-
-        let state = ProtocolState::parse(&self.protocol_state).ok_or(Undecidable::UnknownProtocolState)?;
-        let mut facts = Facts::new(self.client()?);
-        if state != ProtocolState::Connect {
-            facts.greeting = text(&self.helo_name).map(|helo_name| Arc::new(Greeting { helo_name }));
-        }
-        // VRFY has no sender, but a login counts there too.
-        if matches!(state, Mail | Rcpt | Data | EndOfMessage) || state == Vrfy && !self.sasl_username.is_empty() {
-            facts.envelope = Some(Arc::new(self.envelope()));
-        }
-        // From DATA on Postfix names the recipient only where there is just one.
-        if matches!(state, Rcpt | Vrfy | Data | EndOfMessage) {
-            facts.recipient = EmailAddress::new(&self.recipient).map(|address| Arc::new(Recipient { address }));
-        }
-        Ok(Question { state, facts })
-    }
-
-    fn client(&self) -> Result<Client, Undecidable> {
-        let address = hostname::parse_address(&self.client_address).ok_or(Undecidable::NoClientAddress)?;
-        Ok(Client {
-            port: self.client_port.parse().unwrap_or(0),
-            name: client_name(&self.client_name),
-            reverse_name: client_name(&self.reverse_client_name),
-            ..Client::new(address)
-        })
-    }
-
-    fn envelope(&self) -> Envelope {
-        Envelope { sender: EmailAddress::new(&self.sender), sasl_username: text(&self.sasl_username) }
-    }
-}
-
-fn text(value: &str) -> Option<Arc<str>> {
-    (!value.is_empty()).then(|| value.into())
-}
-
-/// Postfix says `unknown` both where there is no name and where the DNS failed. Without the attribute (Postfix
-/// before 2.2 has no reverse name) nobody has looked.
-fn client_name(value: &str) -> Option<ClientName> {
-    match value {
-        "" => None,
-        "unknown" => Some(ClientName::Unknown),
-        name => Some(ClientName::Known(name.into())),
     }
 }
 

@@ -254,11 +254,16 @@ impl Draft {
     fn table(&mut self, kind: &Kind, table_type: &'static str, situation: Situation, session: &Session) -> String {
         let mut table = self.table_of_others(table_type);
         if situation != Situation::Miss {
-            let keys = tables::keys(kind.subject, table_type, session, self.spelling());
+            let keys = if kind.asks {
+                tables::server_keys()
+            } else {
+                tables::keys(kind.subject, table_type, session, self.spelling())
+            };
             let Action { text, refuses } = self.random.pick(&tables::ACTIONS);
             let key = keys[self.random.below(keys.len())].clone();
             table.put(&tables::spelt(key, &mut self.random), text);
-            self.must_refuse = situation == Situation::Hit && refuses;
+            // Which servers the session names is for the DNS to say.
+            self.must_refuse = situation == Situation::Hit && refuses && !kind.asks;
         }
         self.use_table(kind, table)
     }

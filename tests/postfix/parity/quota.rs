@@ -96,11 +96,19 @@ const fn table(name: &'static str, subject: Subject, table_type: &'static str) -
     Kind { name, argument: Argument::Table(table_type), subject, permits: false, asks: false }
 }
 
-/// Every restriction of this version.
+/// A table of servers: the DNS may fail it.
+const fn servers(name: &'static str, subject: Subject) -> Kind {
+    Kind { asks: true, ..table(name, subject, "inline") }
+}
+
+/// Every restriction of this version whose facts can be drawn here.
 pub const KINDS: &[Kind] = &[
     permit("permit", Subject::Nothing),
     plain("reject", Subject::Nothing, false),
     plain("defer", Subject::Nothing, false),
+    plain("defer_if_permit", Subject::Nothing, false),
+    // What it does is seen by what becomes of a refusal.
+    permit("defer_if_reject", Subject::Nothing),
     permit("permit_mynetworks", Subject::Network),
     permit("permit_sasl_authenticated", Subject::Login),
     plain("reject_unknown_reverse_client_hostname", Subject::ReverseClientName, true),
@@ -110,8 +118,16 @@ pub const KINDS: &[Kind] = &[
     plain("reject_unknown_helo_hostname", Subject::Helo, true),
     plain("reject_non_fqdn_sender", Subject::Sender, false),
     plain("reject_unknown_sender_domain", Subject::Sender, true),
+    plain("reject_unlisted_sender", Subject::Sender, false),
+    plain("reject_sender_login_mismatch", Subject::Login, false),
+    plain("reject_authenticated_sender_login_mismatch", Subject::Login, false),
+    plain("reject_unauthenticated_sender_login_mismatch", Subject::Sender, false),
+    plain("reject_known_sender_login_mismatch", Subject::Login, false),
     plain("reject_non_fqdn_recipient", Subject::Recipient, false),
     plain("reject_unknown_recipient_domain", Subject::Recipient, true),
+    plain("reject_unlisted_recipient", Subject::Recipient, false),
+    permit("permit_auth_destination", Subject::Recipient),
+    Kind { asks: true, ..permit("permit_mx_backup", Subject::Recipient) },
     plain("reject_unauth_destination", Subject::Recipient, false),
     plain("defer_unauth_destination", Subject::Recipient, false),
     list("reject_rbl_client", Subject::Client, Argument::List),
@@ -128,6 +144,8 @@ pub const KINDS: &[Kind] = &[
     list("reject_rhsbl_recipient", Subject::Recipient, Argument::FilteredList),
     Kind { permits: true, ..list("permit_dnswl_client", Subject::Client, Argument::List) },
     Kind { permits: true, ..list("permit_dnswl_client", Subject::Client, Argument::FilteredList) },
+    Kind { permits: true, ..list("permit_rhswl_client", Subject::ClientName, Argument::List) },
+    Kind { permits: true, ..list("permit_rhswl_client", Subject::ClientName, Argument::FilteredList) },
     table("check_client_access", Subject::Client, "hash"),
     table("check_client_access", Subject::Client, "cidr"),
     table("check_client_access", Subject::Client, "inline"),
@@ -137,6 +155,23 @@ pub const KINDS: &[Kind] = &[
     table("check_sender_access", Subject::Sender, "inline"),
     table("check_recipient_access", Subject::Recipient, "hash"),
     table("check_recipient_access", Subject::Recipient, "inline"),
+    table("check_reverse_client_hostname_access", Subject::Client, "hash"),
+    table("check_reverse_client_hostname_access", Subject::Client, "cidr"),
+    servers("check_client_mx_access", Subject::ClientName),
+    servers("check_client_ns_access", Subject::ClientName),
+    servers("check_client_a_access", Subject::ClientName),
+    servers("check_reverse_client_hostname_mx_access", Subject::ReverseClientName),
+    servers("check_reverse_client_hostname_ns_access", Subject::ReverseClientName),
+    servers("check_reverse_client_hostname_a_access", Subject::ReverseClientName),
+    servers("check_helo_mx_access", Subject::Helo),
+    servers("check_helo_ns_access", Subject::Helo),
+    servers("check_helo_a_access", Subject::Helo),
+    servers("check_sender_mx_access", Subject::Sender),
+    servers("check_sender_ns_access", Subject::Sender),
+    servers("check_sender_a_access", Subject::Sender),
+    servers("check_recipient_mx_access", Subject::Recipient),
+    servers("check_recipient_ns_access", Subject::Recipient),
+    servers("check_recipient_a_access", Subject::Recipient),
 ];
 
 const SITUATIONS: [Situation; 6] = [

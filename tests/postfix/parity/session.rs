@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::quota::{Kind, Situation, Subject};
 use super::world::{
     self, BARE, CLIENTS, CLIENTS_OWN, DOMAINS, DOMAINS_NOT_FQDN, HELO_INVALID, HELO_NAMES, HELO_NOT_FQDN, LOCAL_PARTS,
-    MAIL_DOMAINS, Pool, RELAY_DOMAINS, REVERSE_CLIENTS, ROUTED,
+    MAIL_DOMAINS, OWNED, OWNED_BY_ANOTHER, Pool, RELAY_DOMAINS, REVERSE_CLIENTS, ROUTED,
 };
 use crate::support::random::Random;
 
@@ -94,6 +94,32 @@ impl Session {
             "reject_unauth_destination" | "defer_unauth_destination" if acts => {
                 self.recipient = Address::of(random.pick(MAIL_DOMAINS.good), random);
             }
+            "reject_unlisted_sender" if acts => self.sender = Address::stranger_in(DOMAINS[1]),
+            "reject_unlisted_recipient" => {
+                self.recipient = if acts { Address::stranger_in(DOMAINS[1]) } else { Address::known_in(DOMAINS[1]) };
+            }
+            "reject_authenticated_sender_login_mismatch" | "reject_sender_login_mismatch" => {
+                self.login = true;
+                self.greeting = "EHLO";
+                self.sender = Address::known_in(if acts { OWNED_BY_ANOTHER } else { OWNED });
+            }
+            "reject_known_sender_login_mismatch" => {
+                self.login = random.one_in(2);
+                self.greeting = "EHLO";
+                self.sender = Address::known_in(if acts { OWNED_BY_ANOTHER } else { MAIL_DOMAINS.good[1] });
+            }
+            "reject_unauthenticated_sender_login_mismatch" if acts => self.sender = Address::known_in(OWNED),
+            "permit_auth_destination" if !acts => {
+                self.recipient = Address::of(random.pick(MAIL_DOMAINS.good), random);
+            }
+            "permit_mx_backup" => {
+                let domain = match situation {
+                    Situation::Miss => random.pick(&["good.test", "first.test", "nowhere.test"]),
+                    Situation::Failure | Situation::WarnedFailure => MAIL_DOMAINS.unclear(random),
+                    _ => "backup.test",
+                };
+                self.recipient = Address::of(domain, random);
+            }
             "reject_rhsbl_reverse_client" => self.client = client_in(random, REVERSE_CLIENTS.good),
             _ => {}
         }
@@ -120,6 +146,16 @@ impl Session {
 }
 
 impl Address {
+    /// Somebody whom the tables of users know.
+    fn known_in(domain: &str) -> Self {
+        Self { said: format!("user@{domain}"), meant: format!("user@{domain}") }
+    }
+
+    /// Somebody whom they do not.
+    fn stranger_in(domain: &str) -> Self {
+        Self { said: format!("nobody@{domain}"), meant: format!("nobody@{domain}") }
+    }
+
     fn null() -> Self {
         Self { said: String::new(), meant: String::new() }
     }

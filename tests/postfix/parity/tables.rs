@@ -197,6 +197,13 @@ pub fn keys(subject: Subject, table_type: &str, session: &Session, spelling: Spe
     keys
 }
 
+/// Keys of servers of this world, by name and by address; `test` is the parent of nearly all.
+pub fn server_keys() -> Vec<String> {
+    let keys =
+        ["test", "test", "good.test", "mail.good.test", "nowhere.test", "10", "10.1.0.1", "10.1", "2001:db8:1::1"];
+    keys.map(str::to_owned).into()
+}
+
 fn client_keys(table_type: &str, session: &Session, spelling: Spelling<'_>) -> Vec<String> {
     let address = session.client.to_string();
     let (dot, width) = if session.client.is_ipv4() { ('.', 32) } else { (':', 128) };

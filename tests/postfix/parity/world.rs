@@ -10,6 +10,24 @@ pub const DOMAINS: [&str; 2] = ["mx.test", "ours.test"];
 /// The domains that are passed on, with their subdomains.
 pub const RELAY_DOMAINS: [&str; 1] = ["relayed.test"];
 
+/// Domains whose senders belong to the login of the tests, and to somebody else.
+pub const OWNED: &str = "good.test";
+pub const OWNED_BY_ANOTHER: &str = "mx-only.test";
+
+/// Keys of tables of users and logins, in Postfix's names and ours.
+pub fn maps() -> [(&'static str, String); 4] {
+    let user = crate::support::sasl::USER;
+    [
+        ("local_recipient_maps", "inline:{user=x, {first.last@ours.test=x}}".into()),
+        ("relay_recipient_maps", "inline:{{user@relayed.test=x}, {@sub.relayed.test=x}}".into()),
+        ("virtual_alias_maps", "inline:{{user+tag@ours.test=user@ours.test}}".into()),
+        (
+            "smtpd_sender_login_maps",
+            format!("inline:{{{{@{OWNED}={user}}}, {{@{OWNED_BY_ANOTHER}=another, third}}, {{user=another, {user}}}}}"),
+        ),
+    ]
+}
+
 /// A DNS list that lists nothing.
 pub const LIST_EMPTY: &str = "empty.list.test";
 /// DNS lists that list everything.
@@ -329,6 +347,15 @@ mx-number.test MX 10 10.1.0.1
 mx-underscore.test MX 10 under_score.good.test
 mx-long.test MX 10 abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc.good.test
 *.relayed.test MX 10 mail.good.test
+# Where we are a backup, and where we are the first.
+backup.test MX 10 mail.good.test
+backup.test MX 20 mx.test
+first.test MX 10 mx.test
+first.test MX 20 mail.good.test
+# Name servers.
+test NS mail.good.test
+good.test NS mail.good.test
+good.test NS six.good.test
 # DNS lists, and what their entries may be aliases of.
 listed.test A 127.0.0.2
 listed.test TXT an alias

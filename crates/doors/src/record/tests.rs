@@ -18,7 +18,7 @@ fn facts(helo_name: &str, sender: &str, recipient: &str) -> Facts {
     let client = Client { name, ..Client::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))) };
     Facts {
         greeting: Some(Arc::new(Greeting { helo_name: helo_name.into() })),
-        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), sasl_username: None })),
+        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() })),
         recipient: EmailAddress::new(recipient).map(|address| Arc::new(Recipient { address })),
         ..Facts::new(client)
     }

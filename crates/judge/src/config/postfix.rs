@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use facts::NetworkList;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
@@ -24,6 +25,16 @@ pub struct Postfix {
     pub invalid_hostname_reject_code: ReplyCode,
     /// The code of `reject_rbl_client` and `reject_rhsbl_…`, as `$rbl_code` in their replies.
     pub maps_rbl_reject_code: ReplyCode,
+    /// The code of `reject_multi_recipient_bounce`.
+    pub multi_recipient_bounce_reject_code: ReplyCode,
+    /// The code of `reject_plaintext_session`.
+    pub plaintext_reject_code: ReplyCode,
+    /// The code of `reject_unlisted_recipient` and `reject_unlisted_sender` for local users.
+    pub unknown_local_recipient_reject_code: ReplyCode,
+    /// The same for mailboxes of virtual domains.
+    pub unknown_virtual_mailbox_reject_code: ReplyCode,
+    /// The same for recipients in `relay_domains`.
+    pub unknown_relay_recipient_reject_code: ReplyCode,
     /// The code of `reject_non_fqdn_…`.
     pub non_fqdn_reject_code: ReplyCode,
     /// The code of `reject_unauth_destination`.
@@ -55,6 +66,33 @@ pub struct Postfix {
     /// Where `example.com` means its subdomains too. Of the names in it `relay_domains` and `smtpd_access_maps` count
     /// here; without them a subdomain is meant by `.example.com` alone.
     pub parent_domain_matches_subdomains: Vec<String>,
+    /// The addresses of this host beside its loopback, for `permit_inet_interfaces` and `permit_mx_backup`. They are
+    /// written down because nobody looks at the system's (Postfix: `inet_interfaces`).
+    pub inet_interfaces: NetworkList,
+    /// The addresses under which others know this host, for `permit_mx_backup` (Postfix: `proxy_interfaces`).
+    pub proxy_interfaces: NetworkList,
+    /// Where the primary mail exchangers must be of whom `permit_mx_backup` makes this host a backup. Empty: anywhere
+    /// (Postfix: `permit_mx_backup_networks`).
+    pub permit_mx_backup_networks: NetworkList,
+    /// Tables of the certificates for `permit_tls_clientcerts` (Postfix: `relay_clientcerts`).
+    pub relay_clientcerts: Texts,
+    /// Tables of who may send as whom, for `reject_sender_login_mismatch` (Postfix: `smtpd_sender_login_maps`).
+    pub smtpd_sender_login_maps: Texts,
+    /// Tables of the local users of `domains`, for `reject_unlisted_recipient` (Postfix: `local_recipient_maps`, but
+    /// empty by default).
+    pub local_recipient_maps: Texts,
+    /// Tables of the mailboxes of `domains` (Postfix: `virtual_mailbox_maps`).
+    pub virtual_mailbox_maps: Texts,
+    /// Tables of the recipients in `relay_domains` (Postfix: `relay_recipient_maps`).
+    pub relay_recipient_maps: Texts,
+    /// Tables of the addresses that lead to others (Postfix: `virtual_alias_maps`).
+    pub virtual_alias_maps: Texts,
+    /// Tables of the addresses that are rewritten (Postfix: `canonical_maps`).
+    pub canonical_maps: Texts,
+    /// The same of senders alone (Postfix: `sender_canonical_maps`).
+    pub sender_canonical_maps: Texts,
+    /// The same of recipients alone (Postfix: `recipient_canonical_maps`).
+    pub recipient_canonical_maps: Texts,
 }
 
 impl Default for Postfix {
@@ -68,6 +106,11 @@ impl Default for Postfix {
             access_map_defer_code: ReplyCode(450),
             invalid_hostname_reject_code: ReplyCode(501),
             maps_rbl_reject_code: ReplyCode(554),
+            multi_recipient_bounce_reject_code: ReplyCode(550),
+            plaintext_reject_code: ReplyCode(450),
+            unknown_local_recipient_reject_code: ReplyCode(550),
+            unknown_virtual_mailbox_reject_code: ReplyCode(550),
+            unknown_relay_recipient_reject_code: ReplyCode(550),
             non_fqdn_reject_code: ReplyCode(504),
             relay_domains_reject_code: ReplyCode(554),
             unknown_address_reject_code: ReplyCode(450),
@@ -81,6 +124,18 @@ impl Default for Postfix {
             smtpd_null_access_lookup_key: "<>".into(),
             recipient_delimiter: String::new(),
             parent_domain_matches_subdomains: ["relay_domains", "smtpd_access_maps"].map(str::to_owned).into(),
+            inet_interfaces: NetworkList::default(),
+            proxy_interfaces: NetworkList::default(),
+            permit_mx_backup_networks: NetworkList::default(),
+            relay_clientcerts: Texts::default(),
+            smtpd_sender_login_maps: Texts::default(),
+            local_recipient_maps: Texts::default(),
+            virtual_mailbox_maps: Texts::default(),
+            relay_recipient_maps: Texts::default(),
+            virtual_alias_maps: Texts::default(),
+            canonical_maps: Texts::default(),
+            sender_canonical_maps: Texts::default(),
+            recipient_canonical_maps: Texts::default(),
         }
     }
 }

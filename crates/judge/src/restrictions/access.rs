@@ -1,4 +1,5 @@
-//! `check_client_access`, `check_helo_access`, `check_sender_access`, `check_recipient_access`.
+//! `check_client_access`, `check_reverse_client_hostname_access`, `check_helo_access`, `check_sender_access`,
+//! `check_recipient_access`, `check_ccert_access`, `check_sasl_access`, `check_etrn_access`.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -8,9 +9,10 @@ use facts::{Evidence, Reason, Reply, hostname};
 
 use crate::case::Case;
 use crate::destination::Destination;
+use crate::maps::{lower_case, quoted_form, without_extension};
 use crate::reply::{Named, enhanced_for, server_error};
 use crate::restriction::{Access, Subject};
-use crate::ruling::{Row, Ruling, Says, UnknownClass};
+use crate::ruling::{About, OnPermit, Row, Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer, Codes};
 use crate::tables::{self, Table};
 
@@ -19,20 +21,52 @@ const ADDRESS_LENGTH_MAX: usize = 45;
 
 /// Looks the subject up in `table` and does what its row says (access(5)).
 pub(super) async fn check_access(case: &Case, subject: Subject, access: &Access) -> Ruling {
-    let table = &access.table;
     match subject {
-        Subject::Client | Subject::ReverseClient => {
-            let looked = case.name(subject).await;
-            let found = find_domain(case, table, &lower_case(looked.name.as_str()))
-                .or_else(|| find_address(table, case.client().address));
-            rule(case, access, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
-        }
-        Subject::Helo => match case.helo_name() {
-            Some(helo) => rule(case, access, find_domain(case, table, &lower_case(helo)), subject, || helo.into()),
-            None => Ruling::dunno(),
-        },
+        Subject::Client | Subject::ReverseClient => check_client(case, subject, access).await,
+        Subject::Helo | Subject::Etrn => check_domain(case, subject, access),
         Subject::Sender | Subject::Recipient => check_address(case, subject, access),
+        Subject::SaslUser => check_login(case, access),
+        Subject::Certificate => check_certificate(case, access),
     }
+}
+
+async fn check_client(case: &Case, subject: Subject, access: &Access) -> Ruling {
+    let looked = case.name(subject).await;
+    let name = looked.name.as_str();
+    let found = find_domain(case, &access.table, &lower_case(name))
+        .or_else(|| find_address(&access.table, case.client().address));
+    let ruling = if subject == Subject::Client {
+        rule(case, access, found, subject, || case.name_and_address(&looked.name).into())
+    } else {
+        OnPermit::ServerError.applied(rule(case, access, found, subject, || name.into()))
+    };
+    ruling.on(looked.answers)
+}
+
+fn check_domain(case: &Case, subject: Subject, access: &Access) -> Ruling {
+    let Some(domain) = case.said(subject) else { return Ruling::dunno() };
+    rule(case, access, find_domain(case, &access.table, &lower_case(domain)), subject, || domain.into())
+}
+
+fn check_login(case: &Case, access: &Access) -> Ruling {
+    let Some(user) = case.sasl_username() else { return Ruling::dunno() };
+    let visible = || user.chars().map(|c| if c.is_control() { '_' } else { c }).collect::<String>();
+    rule(case, access, find(&access.table, &lower_case(user)), Subject::SaslUser, || visible().into())
+}
+
+/// By the digest of the certificate, then by that of its key. A reply names who it was made for, where its issuer is
+/// trusted: of other certificates nobody tells us.
+fn check_certificate(case: &Case, access: &Access) -> Ruling {
+    let Some(certificate) = case.certificate() else { return Ruling::dunno() };
+    let name = certificate.trusted_name.as_deref().unwrap_or_default();
+    let mut ruling = Ruling::dunno();
+    for digest in [&certificate.fingerprint, &certificate.pubkey_fingerprint].into_iter().filter(|it| !it.is_empty()) {
+        ruling = rule(case, access, find(&access.table, &lower_case(digest)), Subject::Certificate, || name.into());
+        if !matches!(ruling.says, Says::Dunno) {
+            break;
+        }
+    }
+    ruling
 }
 
 fn check_address(case: &Case, subject: Subject, access: &Access) -> Ruling {
@@ -43,20 +77,14 @@ fn check_address(case: &Case, subject: Subject, access: &Access) -> Ruling {
         return rule(case, access, found, subject, || "".into());
     };
     let found = find_mail_address(case, table, destination);
-    let mut ruling = rule(case, access, found, subject, || address.as_str().into());
+    let ruling = rule(case, access, found, subject, || address.as_str().into());
     // A recipient with a route inside may lead anywhere: too suspicious for an OK.
-    if subject == Subject::Recipient && destination.routed {
-        match &mut ruling.says {
-            Says::Restrictions(row) => row.may_permit = false,
-            says @ Says::Permit(_) => *says = Says::Dunno,
-            _ => {}
-        }
-    }
-    ruling
+    let is_suspicious = subject == Subject::Recipient && destination.routed;
+    if is_suspicious { OnPermit::Dunno.applied(ruling) } else { ruling }
 }
 
 /// A key that was found, and its row.
-type Found<'a> = (String, &'a tables::Row);
+pub(super) type Found<'a> = (String, &'a tables::Row);
 
 fn find<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
     table.find(key).map(|row| (key.to_owned(), row))
@@ -67,7 +95,7 @@ fn find_part<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
 }
 
 /// The name, then its parents up to the top-level domain; a name in digits has no parents.
-fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'a>> {
+pub(super) fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'a>> {
     if name.is_empty() {
         return None;
     }
@@ -91,7 +119,7 @@ fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'
 }
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
-fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
+pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
     let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
     hostname::push_address(&mut text, address);
     let separator = if address.is_ipv4() { '.' } else { ':' };
@@ -119,39 +147,8 @@ fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Found<'a>>) -> O
     quoted_form(address).and_then(|quoted| find(&quoted)).or_else(|| find(address))
 }
 
-/// The user's name before its extension, if it has one (Postfix: recipient_delimiter, split_addr(3)). Users whose mail
-/// must arrive keep theirs, and so do bounces and lists.
-fn without_extension<'a>(user: &'a str, delimiters: &str) -> Option<&'a str> {
-    let kept = ["postmaster", "mailer-daemon", "double-bounce"];
-    let is_kept = kept.iter().any(|name| user.eq_ignore_ascii_case(name));
-    // "owner-list" and "list-request" are names of their own.
-    let is_list = delimiters.contains('-')
-        && (user.to_ascii_lowercase().starts_with("owner-") || user.to_ascii_lowercase().ends_with("-request"));
-    let at = user.find(|c| delimiters.contains(c)).filter(|at| *at > 0)?;
-    (!is_kept && !is_list).then(|| &user[..at])
-}
-
-/// The address as it stands in a table, if its local part is no dot-string and needs quotes (RFC 5321 §4.1.2).
-fn quoted_form(address: &str) -> Option<String> {
-    let (local_part, rest) = address.rfind('@').map_or((address, ""), |at| address.split_at(at));
-    let is_atom = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-    if !local_part.is_empty() && local_part.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom)) {
-        return None;
-    }
-    let escaped: String = local_part
-        .chars()
-        .flat_map(|c| matches!(c, '"' | '\\' | '\r').then_some('\\').into_iter().chain([c]))
-        .collect();
-    Some(format!("\"{escaped}\"{rest}"))
-}
-
-fn lower_case(text: &str) -> Cow<'_, str> {
-    let is_lower_case = text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
-    if is_lower_case { text.into() } else { text.to_lowercase().into() }
-}
-
 /// What the row that was found says of the subject that the client calls `name`.
-fn rule<'a>(
+pub(super) fn rule<'a>(
     case: &Case,
     access: &Access,
     found: Option<Found<'_>>,
@@ -182,8 +179,9 @@ fn rule<'a>(
         Action::Message(action) => Says::Message(action).into(),
         Action::Incomplete(needs) => Ruling::dunno().noting(needs),
         Action::Unusable if let Some(restrictions) = access.lists.get(&row.value) => {
-            let (restrictions, stage) = (Arc::clone(restrictions), subject.stage());
-            Says::Restrictions(Row { restrictions, stage, may_permit: true }).into()
+            let about = About::Row { name: name.into(), class: subject.reply_class() };
+            Says::Restrictions(Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit })
+                .into()
         }
         Action::Unusable => Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action"),
     };

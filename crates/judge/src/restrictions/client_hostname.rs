@@ -1,6 +1,7 @@
-//! `reject_unknown_reverse_client_hostname`, `reject_unknown_client_hostname`.
+//! `reject_unknown_reverse_client_hostname`, `reject_unknown_forward_client_hostname`,
+//! `reject_unknown_client_hostname`.
 
-use facts::{ClientName, Reason, Reply};
+use facts::{ClientName, Reason, RecordType, Reply};
 
 use crate::case::{Case, Looked};
 use crate::reply::{TEMPFAIL_CODE, reply};
@@ -12,6 +13,24 @@ pub(super) async fn reject_unknown_reverse(case: &Case) -> Ruling {
     let looked = name(case, Subject::ReverseClient).await;
     let refused = |code| refused(case, code, "4.7.1", "cannot find your reverse hostname");
     rule(case, &looked.name, refused, Reason::ReverseNameMissing).on(looked.answers)
+}
+
+/// Refuses clients whose PTR record is missing, or leads to a name without addresses of the client's family. Whether
+/// the client's own is among them does not count.
+pub(super) async fn reject_unknown_forward(case: &Case) -> Ruling {
+    let refused = |code| refused(case, code, "4.7.25", "cannot find your hostname");
+    let mut looked = name(case, Subject::ReverseClient).await;
+    if let ClientName::Known(name) = &looked.name {
+        let record_type = if case.client().address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+        let answer = case.asker.lookup(name, record_type).await;
+        looked.name = match answer.failure() {
+            None => return Ruling::dunno().on(looked.answers).on([answer]),
+            Some(failure) if failure.is_temporary() => ClientName::Unclear,
+            Some(_) => ClientName::Unknown,
+        };
+        looked.answers.push(answer);
+    }
+    rule(case, &looked.name, refused, Reason::ClientNameMissing).on(looked.answers)
 }
 
 /// Refuses clients whose PTR record is missing or does not lead back to them.

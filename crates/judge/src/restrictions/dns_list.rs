@@ -1,10 +1,10 @@
 //! `reject_rbl_client`, `reject_rhsbl_client`, `_reverse_client`, `_helo`, `_sender`, `_recipient`, and
-//! `permit_dnswl_client`.
+//! `permit_dnswl_client`, `permit_rhswl_client`.
 
 use std::borrow::Cow;
 
 use dns::lists::DnsList;
-use facts::{ClientName, DnsAnswer, EmailAddress, Evidence, Reason, Record, RecordType, domain_of, hostname};
+use facts::{ClientName, DnsAnswer, Evidence, Reason, Record, RecordType, domain_of, hostname};
 
 use super::rbl_reply::Listed;
 use crate::case::Case;
@@ -35,8 +35,7 @@ pub(super) async fn reject_rhsbl(case: &Case, subject: Subject, list: &DnsList) 
                 ClientName::Unknown | ClientName::Unclear => None,
             }
         }
-        Subject::Helo => case.helo_name(),
-        Subject::Sender | Subject::Recipient => case.address(subject).map(EmailAddress::as_str),
+        said => case.said(said),
     };
     let question = what.and_then(listed_domain).map(|domain| list.domain_question(&domain));
     let (Some(what), Some(question)) = (what, question) else { return Ruling::dunno().on(answers) };
@@ -47,23 +46,18 @@ pub(super) async fn reject_rhsbl(case: &Case, subject: Subject, list: &DnsList) 
 
 /// Lets clients in whose address is listed, if the recipient is ours.
 pub(super) async fn permit_dnswl_client(case: &Case, list: &DnsList) -> Ruling {
-    if !is_authorized(case) {
-        return Ruling::dunno().noting("the recipient is not ours: a welcome host must not relay");
-    }
-    if let Some(ruling) = not_asked(list) {
-        return ruling;
-    }
     let address = case.client().address;
-    let answer = case.asker.lookup(&list.address_question(address), RecordType::A).await;
-    if answer.failure().is_some_and(|failure| failure.is_temporary()) {
-        let named = Named { name: &address.to_string(), class: Subject::Client.reply_class() };
-        let reply = named.rejected(450, "4.7.1", "Service unavailable");
-        return Ruling::unknown(UnknownClass::WelcomeList, reply).on([answer]);
-    }
-    if !list.counts(&answer) {
-        return Ruling::dunno().on([answer]);
-    }
-    Ruling::permit(Reason::WelcomeListed).with(listing(list, &address.to_string())).on([answer])
+    permit_if_listed(case, list, &list.address_question(address), &address.to_string()).await
+}
+
+/// Lets clients in whose verified name is in a listed domain, if the recipient is ours.
+pub(super) async fn permit_rhswl_client(case: &Case, list: &DnsList) -> Ruling {
+    let looked = case.name(Subject::Client).await;
+    let ClientName::Known(name) = &looked.name else { return Ruling::dunno().on(looked.answers) };
+    let Some(domain) = listed_domain(name) else { return Ruling::dunno().on(looked.answers) };
+    let mut ruling = permit_if_listed(case, list, &list.domain_question(&domain), name).await;
+    ruling.evidence.splice(0..0, looked.answers.into_iter().map(Evidence::Dns));
+    ruling
 }
 
 /// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
@@ -86,6 +80,25 @@ fn listed_domain(what: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain))
+}
+
+async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: &str) -> Ruling {
+    if !is_authorized(case) {
+        return Ruling::dunno().noting("the recipient is not ours: a welcome host must not relay");
+    }
+    if let Some(ruling) = not_asked(list) {
+        return ruling;
+    }
+    let answer = case.asker.lookup(question, RecordType::A).await;
+    if answer.failure().is_some_and(|failure| failure.is_temporary()) {
+        let named = Named { name: what, class: Subject::Client.reply_class() };
+        let reply = named.rejected(450, "4.7.1", "Service unavailable");
+        return Ruling::unknown(UnknownClass::WelcomeList, reply).on([answer]);
+    }
+    if !list.counts(&answer) {
+        return Ruling::dunno().on([answer]);
+    }
+    Ruling::permit(Reason::WelcomeListed).with(listing(list, what)).on([answer])
 }
 
 async fn reject_if_listed(

@@ -1,5 +1,7 @@
 //! Policy requests as data: well-formed, malformed, whole and in pieces.
 
+use facts::{Certificate, ClientName, Encryption, Envelope, Stage};
+
 use super::*;
 
 const POSTFIX_3_7: &str = "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n\
@@ -147,7 +149,7 @@ fn empty_and_unknown_values() {
     assert_eq!(facts.client.name, Some(ClientName::Unknown));
     assert_eq!(facts.client.reverse_name, None);
     assert_eq!(facts.greeting, None);
-    assert_eq!(facts.envelope.as_deref(), Some(&Envelope { sender: None, sasl_username: None }));
+    assert_eq!(facts.envelope.as_deref(), Some(&Envelope::default()));
     assert_eq!(facts.recipient, None);
 }
 
@@ -185,5 +187,44 @@ fn a_reply_is_one_line() {
         let mut out = Vec::new();
         push_reply(action, &mut out);
         assert_eq!(out, reply.as_bytes());
+    }
+}
+
+#[test]
+fn encryption_and_certificates() {
+    let certificate = |trusted_name: Option<&str>| {
+        Encryption::Tls(Some(Box::new(Certificate {
+            trusted_name: trusted_name.map(Into::into),
+            fingerprint: "AA:BB".into(),
+            pubkey_fingerprint: "CC:DD".into(),
+        })))
+    };
+    for (lines, expected) in [
+        ("encryption_protocol=\nccert_fingerprint=AA:BB\n", Encryption::Plaintext),
+        ("", Encryption::Plaintext),
+        ("encryption_protocol=TLSv1.3\nccert_subject=\nccert_fingerprint=\n", Encryption::Tls(None)),
+        ("encryption_protocol=TLSv1.3\nccert_fingerprint=AA:BB\nccert_pubkey_fingerprint=CC:DD\n", certificate(None)),
+        (
+            "encryption_protocol=TLSv1.3\nccert_subject=mx+20+C3+B6\nccert_fingerprint=AA:BB\n\
+             ccert_pubkey_fingerprint=CC:DD\n",
+            certificate(Some("mx ö")),
+        ),
+    ] {
+        let bytes = parsed(&format!("protocol_state=CONNECT\nclient_address=192.0.2.1\n{lines}"));
+        let facts = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap().facts;
+        assert_eq!(facts.client.encryption, expected, "{lines}");
+    }
+}
+
+#[test]
+fn what_only_some_states_know() {
+    for (state, recipient_count, etrn_domain) in
+        [("RCPT", None, None), ("DATA", Some(3), None), ("END-OF-MESSAGE", Some(3), None), ("ETRN", None, Some("e"))]
+    {
+        let bytes =
+            parsed(&format!("protocol_state={state}\nclient_address=192.0.2.1\nrecipient_count=3\netrn_domain=e\n"));
+        let facts = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap().facts;
+        assert_eq!(facts.envelope.and_then(|envelope| envelope.recipient_count), recipient_count, "{state}");
+        assert_eq!(facts.etrn_domain.as_deref(), etrn_domain, "{state}");
     }
 }

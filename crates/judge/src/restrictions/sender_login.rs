@@ -1,0 +1,61 @@
+//! `reject_sender_login_mismatch`, `reject_authenticated_sender_login_mismatch`,
+//! `reject_unauthenticated_sender_login_mismatch`, `reject_known_sender_login_mismatch`.
+
+use facts::{EmailAddress, Reason};
+
+use crate::case::Case;
+use crate::maps::Found;
+use crate::reply::Named;
+use crate::restriction::{Logins, Subject};
+use crate::ruling::Ruling;
+
+// Postfix gives no choice here.
+const CODE: u16 = 553;
+
+/// Refuses senders that are somebody else's in `smtpd_sender_login_maps`.
+pub(super) fn reject_sender_login_mismatch(case: &Case, logins: Logins) -> Ruling {
+    let maps = &case.settings.maps.smtpd_sender_login_maps;
+    let (Some(sender), Some(destination)) = (case.sender(), case.destination(Subject::Sender)) else {
+        return Ruling::dunno();
+    };
+    if maps.is_empty() {
+        return Ruling::dunno();
+    }
+    let owned = || maps.find_address(destination, &case.settings.postfix.recipient_delimiter);
+    match case.sasl_username() {
+        Some(user) if logins != Logins::Unauthenticated => {
+            rule_login(sender, user, owned().as_ref(), logins == Logins::Known)
+        }
+        None if logins != Logins::Authenticated => rule_stranger(sender, owned().as_ref()),
+        _ => Ruling::dunno(),
+    }
+}
+
+/// Who has logged in must own the sender, if anybody does; without `or_nobody`, even if nobody does.
+fn rule_login(sender: &EmailAddress, user: &str, owned: Option<&Found<'_>>, or_nobody: bool) -> Ruling {
+    let Some(owned) = owned else {
+        return if or_nobody { Ruling::dunno() } else { not_owned(sender, user).noting("nobody owns the sender") };
+    };
+    let mut owners = owned.row.value.split([',', ' ', '\t', '\r', '\n']);
+    let ruling = if owners.any(|owner| owner.to_lowercase() == user.to_lowercase()) {
+        Ruling::dunno()
+    } else {
+        not_owned(sender, user)
+    };
+    ruling.with(owned.evidence())
+}
+
+/// Who has not logged in must not use a sender that somebody owns.
+fn rule_stranger(sender: &EmailAddress, owned: Option<&Found<'_>>) -> Ruling {
+    let Some(owned) = owned else { return Ruling::dunno() };
+    refused(sender, "not logged in").with(owned.evidence())
+}
+
+fn not_owned(sender: &EmailAddress, user: &str) -> Ruling {
+    refused(sender, &format!("not owned by user {user}"))
+}
+
+fn refused(sender: &EmailAddress, why: &str) -> Ruling {
+    let named = Named { name: sender.as_str(), class: Subject::Sender.reply_class() };
+    Ruling::refuse(named.rejected(CODE, "5.7.1", why), Reason::SenderNotOwned)
+}
