@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod gate;
+pub mod matrix;
 pub mod policy;
 pub mod record;
 mod report;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use doors::matrix::{self, Door};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -113,6 +114,15 @@ impl Loaded {
         let relay = settings.as_ref().ok().and_then(|settings| self.relay_mistake(settings));
         let mistakes: Vec<Mistake> = judged.chain(self.dns_mistake()).chain(relay).collect();
         settings.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| self.refused(mistakes))
+    }
+
+    /// What is questionable in it, but no mistake: of `settings` compiled from it, and of what its doors cannot carry.
+    #[must_use]
+    pub fn warnings(&self, settings: &judge::Settings) -> Vec<Mistake> {
+        let is_open = !self.config.doors.policy.listen.is_empty();
+        let of_door = is_open.then(|| matrix::warnings(settings, Door::Policy)).unwrap_or_default();
+        let of_door = of_door.into_iter().map(|warning| Mistake::nowhere(format!("policy door: {warning}")));
+        settings.warnings().iter().cloned().map(Mistake::from).chain(of_door).collect()
     }
 
     /// `OK` ends Postfix's list, and with it a relay control that stands after us there.

@@ -33,10 +33,10 @@ fn show(loaded: &Loaded, json: bool) -> anyhow::Result<Answer> {
 fn check(loaded: Result<Loaded, Refused>, json: bool) -> anyhow::Result<Answer> {
     let checked = loaded.and_then(|loaded| Ok((loaded.compile()?, loaded)));
     if json {
-        return check_json(&checked.map(|(settings, loaded)| warnings(&settings, &loaded)));
+        return check_json(&checked.map(|(settings, loaded)| loaded.refused(loaded.warnings(&settings))));
     }
     let (settings, loaded) = checked?;
-    let warnings = warnings(&settings, &loaded);
+    let warnings = loaded.refused(loaded.warnings(&settings));
     if !warnings.mistakes.is_empty() {
         anstream::eprintln!("{}", warnings.render(Level::WARNING, &Renderer::styled()));
     }
@@ -55,10 +55,6 @@ fn summary(settings: &judge::Settings, loaded: &Loaded) -> String {
     let sockets: Vec<String> = loaded.config.doors.policy.listen.iter().map(ToString::to_string).collect();
     let policy = if sockets.is_empty() { "closed".into() } else { format!("on {}", sockets.join(", ")) };
     format!("{restrictions} restrictions, relay control {relay}, policy door {policy}")
-}
-
-fn warnings(settings: &judge::Settings, loaded: &Loaded) -> Refused {
-    loaded.refused(settings.warnings().iter().cloned().map(Mistake::from).collect())
 }
 
 /// What `config check --json` prints.

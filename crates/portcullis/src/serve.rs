@@ -139,6 +139,7 @@ impl<'a> Server<'a> {
         let recorder = lines.recorder(loaded.config.log.format);
         let gate = Arc::new(Gate::new(Arc::new(settings), dns, recorder));
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
+        warn(&loaded, &gate.settings.load());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
         let mut server = Self { global, loaded, gate, workers, open: Vec::new(), testing };
         let policy = server.loaded.config.doors.policy.clone();
@@ -211,6 +212,7 @@ impl<'a> Server<'a> {
         let dns = (self.loaded.config.dns != new.dns).then(|| self.global.dns(&new.dns)).transpose()?;
         let added = self.bind(&new.doors.policy, &added).await?;
         // Nothing can fail from here on.
+        warn(&loaded, &settings);
         self.gate.settings.store(Arc::new(settings));
         if let Some(dns) = dns {
             self.gate.dns.store(Arc::new(dns));
@@ -256,6 +258,13 @@ impl<'a> Server<'a> {
             connections_cut = cut,
             "stopped"
         );
+    }
+}
+
+/// Tells the log what `config check` would tell.
+fn warn(loaded: &Loaded, settings: &judge::Settings) {
+    for warning in loaded.warnings(settings) {
+        tracing::warn!("{}: {}", loaded.name(), warning.message);
     }
 }
 

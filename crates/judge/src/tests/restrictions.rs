@@ -101,7 +101,8 @@ fn clients_of_ours() {
         // That is where others find us, not who we are.
         ("192.0.2.2", REJECTED),
     ] {
-        let config = format!("{config}[postfix]\ninet_interfaces = [\"192.0.2.1\"]\nproxy_interfaces = [\"192.0.2.2\"]\n");
+        let config =
+            format!("{config}[postfix]\ninet_interfaces = [\"192.0.2.1\"]\nproxy_interfaces = [\"192.0.2.2\"]\n");
         check(&config, &at(address), Stage::Rcpt, expected);
     }
 }
