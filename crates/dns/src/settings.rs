@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -18,14 +19,16 @@ const TTL_FAILURE_MAX: Duration = Duration::from_secs(5);
 const TTL_MIN_MAX: Duration = Duration::from_secs(3_600);
 
 /// The section `[dns]`. Every key has a default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Who is asked, in this order: `"system"` (what /etc/resolv.conf names), or addresses with or without a port.
+    #[schemars(with = "Vec<String>")]
     pub servers: Vec<Server>,
     /// How long one question may take from its sending, over all servers; each server still to be asked gets an
     /// equal share of what is left, in which a datagram is sent up to three times.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub timeout: Duration,
     /// How many questions may be on their way at once; further ones wait for a place, at most `timeout`.
     pub queries_in_flight_max: NonZeroU16,
@@ -35,15 +38,19 @@ pub struct Settings {
     pub cache_entries_max: u32,
     /// An answer is remembered at least so long, whatever its TTL; 1h at most.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub ttl_min: Duration,
     /// An answer is remembered at most so long.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub ttl_max: Duration,
     /// The answer that there is nothing is remembered at most so long (RFC 2308 §5).
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub ttl_negative_max: Duration,
     /// A failure is remembered so long; 5 s at most.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub ttl_failure: Duration,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use facts::{Decision, EmailAddress, Facts, hostname};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::report::{Report, ascii_json};
@@ -20,7 +21,7 @@ pub const VALUE_LENGTH_MAX: usize = 256;
 pub const LINE_LENGTH_MAX: usize = 16 * 1024;
 
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// `key=value`, for people.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use facts::{Network, NetworkList};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -13,12 +14,13 @@ pub use postfix::{Postfix, ReplyCode, TempfailAction};
 pub use texts::Texts;
 
 /// What the judge reads of the configuration file. Every key has a default; an empty file works.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// This host's name, as in Postfix's `myhostname`: the domain of addresses without one. Empty: the system's.
     pub hostname: String,
     /// Clients that may do what strangers may not (Postfix: `mynetworks`).
+    #[schemars(with = "Vec<String>")]
     pub mynetworks: Spanned<NetworkList>,
     /// The domains that we accept mail for and that end here (Postfix: `mydestination`, `virtual_alias_domains`,
     /// `virtual_mailbox_domains`).
@@ -53,7 +55,7 @@ impl Default for Config {
 }
 
 /// Whether decisions are carried out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// What is decided is what the client is told.
@@ -62,7 +64,7 @@ pub enum Mode {
 }
 
 /// The section `[restrictions]`. Each list holds restrictions by Postfix's names, in order.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Restrictions {
     /// Wait until RCPT before refusing a client, its HELO or its sender (Postfix: `smtpd_delay_reject`).
@@ -156,13 +158,14 @@ fn list(restrictions: &[&str]) -> Texts {
 }
 
 /// The section `[lists."ZONE"]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListConfig {
     /// Ask while the client is still talking; `false` asks only when the list's turn comes, and so saves its quota.
     pub early: bool,
     /// The answers that count as listed, as in `zone=127.0.0.[2..11]`. Absent: those of a known list, else all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub codes: Option<Spanned<String>>,
 }
 

@@ -141,6 +141,12 @@ pub enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON schema of the configuration file: for editors, and for whoever writes one by program
+    Schema {
+        /// Print the manual's page of all keys instead
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print the configuration in effect: every key with its value, as TOML that can be loaded again
     Show {
         /// Print it as one JSON object

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use doors::matrix::{self, Door};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -21,7 +22,7 @@ pub const DEFAULT_PATH: &str = "/etc/portcullis/portcullis.toml";
 const SIZE_MAX: u64 = 1 << 20;
 
 /// Every key of the configuration: the judge's at the top, the other crates' each in its section.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Config {
     /// Who we are, the restrictions, the DNS lists.
     #[serde(flatten)]
@@ -35,7 +36,7 @@ pub struct Config {
 }
 
 /// The section `[doors]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Doors {
     /// Postfix's `check_policy_service`.
@@ -120,7 +121,7 @@ impl Loaded {
     #[must_use]
     pub fn warnings(&self, settings: &judge::Settings) -> Vec<Mistake> {
         let is_open = !self.config.doors.policy.listen.is_empty();
-        let of_door = is_open.then(|| matrix::warnings(settings, Door::Policy)).unwrap_or_default();
+        let of_door = if is_open { matrix::warnings(settings, Door::Policy) } else { Vec::new() };
         let of_door = of_door.into_iter().map(|warning| Mistake::nowhere(format!("policy door: {warning}")));
         settings.warnings().iter().cloned().map(Mistake::from).chain(of_door).collect()
     }

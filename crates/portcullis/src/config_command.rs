@@ -7,16 +7,22 @@ use serde::Serialize;
 
 use crate::cli::{Answer, ConfigCommand, Global};
 use crate::config::{self, Loaded, Mistake, Refused};
+use crate::schema;
 
 /// Checks or shows the configuration.
 ///
 /// # Errors
 /// A configuration that is refused, and output that cannot be written.
 pub fn run(global: &Global, command: &ConfigCommand) -> anyhow::Result<Answer> {
-    let loaded = config::load(global.config.as_deref());
+    let load = || config::load(global.config.as_deref());
     match command {
-        ConfigCommand::Check { json } => check(loaded, *json),
-        ConfigCommand::Show { json } => show(&loaded?, *json),
+        ConfigCommand::Check { json } => check(load(), *json),
+        ConfigCommand::Show { json } => show(&load()?, *json),
+        ConfigCommand::Schema { markdown } => {
+            let text = if *markdown { schema::reference() } else { format!("{:#}\n", schema::schema()) };
+            io::stdout().write_all(text.as_bytes())?;
+            Ok(Answer::Yes)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use doors::record::{Format, Recorder};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -23,7 +24,7 @@ const LINGER: Duration = Duration::from_millis(10);
 const OURS: [&str; 7] = ["portcullis", "doors", "judge", "net", "dns", "wire", "facts"];
 
 /// The section `[log]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How a line looks: for people (coloured on a terminal), or a JSON object on each.
@@ -33,7 +34,7 @@ pub struct Config {
 }
 
 /// The weight of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
     /// What stops the service.

@@ -9,6 +9,7 @@ mod config_command;
 mod explain;
 mod log;
 mod pages;
+mod schema;
 mod serve;
 mod story;
 

@@ -5,16 +5,19 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use facts::Endpoint;
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How the policy door serves. A reload does not change it: that takes a restart.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where Postfix finds us: `inet:127.0.0.1:10023`, `unix:/var/spool/postfix/private/portcullis`. None: closed.
+    #[schemars(with = "Vec<String>")]
     pub listen: Vec<Endpoint>,
     /// Who may connect by a Unix-domain socket, in octal: `"0660"`.
+    #[schemars(with = "String")]
     pub socket_mode: SocketMode,
     /// To whom a Unix-domain socket belongs, a name or a number. Absent: to the user we run as.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,18 +30,22 @@ pub struct Config {
     /// How long a connection may say nothing. Keep it above Postfix's `smtpd_policy_service_max_idle` of 300 s, or
     /// each connection that we close costs Postfix a second of waiting.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub idle_timeout: Duration,
     /// The longest time to decide. What the DNS has not answered by then is a temporary failure. Keep it below
     /// Postfix's `smtpd_policy_service_timeout` of 100 s.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub deadline: Duration,
     /// How long connections may go on when the program stops.
     #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
     pub stop_grace: Duration,
     /// What a permit is answered with.
     pub permit: Permit,
     /// The answer where none can be found: to a request that cannot be read, one without a client address, one that
     /// hit a fault of ours. It never is a permit.
+    #[schemars(with = "String")]
     pub failure_action: FailureAction,
 }
 
@@ -62,7 +69,7 @@ impl Default for Config {
 }
 
 /// What Postfix is told where nothing speaks against the mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Permit {
     /// Postfix goes on with its own restrictions.
     #[serde(rename = "DUNNO")]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use facts::NetworkList;
+use schemars::JsonSchema;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
@@ -10,7 +11,7 @@ use toml::Spanned;
 use super::Texts;
 
 /// Parameters of main.cf that change what restrictions say.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Postfix {
     /// The code of a bare `reject`.
@@ -56,6 +57,7 @@ pub struct Postfix {
     pub unknown_helo_hostname_tempfail_action: Option<TempfailAction>,
     /// The reply of `reject_rbl_client` and `reject_rhsbl_…`, with `$rbl_code`, `$rbl_class`, `$rbl_what`,
     /// `$rbl_domain`, `$rbl_reason` and what is known of the session.
+    #[schemars(with = "String")]
     pub default_rbl_reply: Spanned<String>,
     /// Tables with other replies, by the DNS list as the restriction names it.
     pub rbl_reply_maps: Texts,
@@ -68,11 +70,14 @@ pub struct Postfix {
     pub parent_domain_matches_subdomains: Vec<String>,
     /// The addresses of this host beside its loopback, for `permit_inet_interfaces` and `permit_mx_backup`. They are
     /// written down because nobody looks at the system's (Postfix: `inet_interfaces`).
+    #[schemars(with = "Vec<String>")]
     pub inet_interfaces: NetworkList,
     /// The addresses under which others know this host, for `permit_mx_backup` (Postfix: `proxy_interfaces`).
+    #[schemars(with = "Vec<String>")]
     pub proxy_interfaces: NetworkList,
     /// Where the primary mail exchangers must be of whom `permit_mx_backup` makes this host a backup. Empty: anywhere
     /// (Postfix: `permit_mx_backup_networks`).
+    #[schemars(with = "Vec<String>")]
     pub permit_mx_backup_networks: NetworkList,
     /// Tables of the certificates for `permit_tls_clientcerts` (Postfix: `relay_clientcerts`).
     pub relay_clientcerts: Texts,
@@ -148,9 +153,9 @@ impl Postfix {
 }
 
 /// An SMTP code that refuses: 400 to 599.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct ReplyCode(pub u16);
+pub struct ReplyCode(#[schemars(range(min = 400, max = 599))] pub u16);
 
 impl fmt::Debug for ReplyCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,7 +172,7 @@ impl<'de> Deserialize<'de> for ReplyCode {
 }
 
 /// What becomes of mail when a question has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TempfailAction {
     /// It is deferred at once.
