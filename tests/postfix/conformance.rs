@@ -20,8 +20,14 @@ const LATER: &[(&str, &str)] = &[
     ("permit_tls_clientcerts", "explain knows no certificates"),
 ];
 
-/// The lists of tables that a case may have.
-const MAPS: &[&str] = &["local_recipient_maps", "sender_canonical_maps", "recipient_canonical_maps"];
+/// The parameters that a case may have beside its lists.
+const PARAMETERS: &[&str] = &[
+    "recipient_delimiter",
+    "rbl_reply_maps",
+    "local_recipient_maps",
+    "sender_canonical_maps",
+    "recipient_canonical_maps",
+];
 
 /// Which of a case's lists speaks at which command.
 const LISTS: &[(&str, &str, &[&str])] = &[
@@ -129,14 +135,11 @@ fn config_file(case: &Value, folder: &Path) -> String {
         let _ = writeln!(toml, "{list} = {}", quoted(value));
     }
     toml.push_str("[postfix]\n");
-    for key in ["recipient_delimiter", "rbl_reply_maps"] {
+    for key in PARAMETERS {
         let value = text(config, key);
         if !value.is_empty() && !value.starts_with("fail:") {
             let _ = writeln!(toml, "{key} = {}", quoted(value));
         }
-    }
-    for maps in MAPS.iter().filter(|maps| config.get(**maps).is_some()) {
-        let _ = writeln!(toml, "{maps} = [{:?}]", text(config, maps));
     }
     toml
 }

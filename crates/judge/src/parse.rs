@@ -222,9 +222,9 @@ impl<'a> Parser<'a> {
             .ok()
     }
 
-    /// The tables that `texts` name. They hold no actions, so their values are nobody's business here.
+    /// The tables that `texts` name.
     pub(crate) fn maps(&mut self, texts: &Texts) -> Vec<Arc<Table>> {
-        self.words(texts).iter().filter_map(|word| self.opened(word)).collect()
+        self.words(texts).iter().filter_map(|word| self.table(word)).collect()
     }
 
     /// Checks the reply for what a DNS list lists.
@@ -234,22 +234,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// An access table. What is wrong with its rows is told once.
+    /// A table. What is wrong with its rows is told once.
     fn table(&mut self, argument: &Word) -> Option<Arc<Table>> {
-        let is_new = !self.tables.contains_key(&argument.text);
-        let table = self.opened(argument)?;
-        if is_new {
-            self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
-        }
-        Some(table)
-    }
-
-    fn opened(&mut self, argument: &Word) -> Option<Arc<Table>> {
         if let Some(table) = self.tables.get(&argument.text) {
             return Some(Arc::clone(table));
         }
         match Table::open(&argument.text) {
             Ok(table) => {
+                self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
                 let table = Arc::new(table);
                 self.tables.insert(argument.text.clone(), Arc::clone(&table));
                 Some(table)

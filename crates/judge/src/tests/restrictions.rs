@@ -159,6 +159,11 @@ fn encryption_and_certificates() {
             rejected_certificate,
         ),
         (before_reject("check_ccert_access inline:{aa:01=OK}"), session(), REJECTED),
+        (
+            before_reject("check_ccert_access inline:{aa:01=reject}"),
+            certificate(Some("mx.x")),
+            "554 5.7.1 <mx.x>: Client certificate rejected: Access denied",
+        ),
     ] {
         check(&config, &facts, Stage::Rcpt, expected);
     }
@@ -178,6 +183,12 @@ fn names_of_the_client() {
         ),
         (reverse("{192.0.2=554 no}"), "192.0.2.10", "554 5.7.1 <unknown>: Unverified Client host rejected: no"),
         (reverse("good.example=DUNNO"), "192.0.2.9", REJECTED),
+        // What a row names speaks of what the row was found for.
+        (
+            reverse("good.example=reject"),
+            "192.0.2.9",
+            "554 5.7.1 <mail.good.example>: Unverified Client host rejected: Access denied",
+        ),
         // The client writes its own PTR record.
         (reverse("good.example=OK"), "192.0.2.9", fault),
         (

@@ -97,6 +97,9 @@ fn servers_of_all_that_a_session_names() {
 fn a_row_of_a_server_table_never_permits() {
     let session = facts("a@good.example", "c@ours.example");
     check("check_sender_mx_access", "host.example=OK", &session, "451 4.3.5 Server configuration error");
+    // Nor does what a row names.
+    check("check_sender_mx_access", "host.example=permit", &session, "451 4.3.5 Server configuration error");
+    check("check_sender_mx_access", "{host.example=permit_mynetworks}", &session, "permit");
     // The first row that is found counts, even if it says nothing.
     check("check_sender_mx_access", "mx1.host.example=DUNNO,{mx2.host.example=554 no}", &session, "permit");
 }

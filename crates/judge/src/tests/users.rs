@@ -60,11 +60,21 @@ fn unlisted_addresses() {
     let local =
         "local_recipient_maps = [\"inline:{anna=x}\"]\nvirtual_alias_maps = [\"inline:{info@ours.example=anna}\"]\n";
     let mailboxes = "virtual_mailbox_maps = [\"inline:{bert@ours.example=x}\"]\ncanonical_maps = [\"inline:{@ours.example=@x.example}\"]\n";
+    let extended = "recipient_delimiter = \"+\"\nunknown_local_recipient_reject_code = 450\n\
+         local_recipient_maps = [\"inline:{anna=x, bert@ours.example=x}\"]\n";
     let relay = "relay_recipient_maps = [\"inline:{c@relayed.example=x}\"]\n";
     let unknown =
         |address: &str, place: &str| format!("550 5.1.1 <{address}>: Recipient address rejected: User unknown{place}");
     for (maps, recipient, expected) in [
         ("", "anyone@ours.example", "permit".into()),
+        (extended, "anna+tag@ours.example", "permit".into()),
+        (extended, "bert+tag@ours.example", "permit".into()),
+        (
+            extended,
+            "clara+tag@ours.example",
+            "450 4.1.1 <clara+tag@ours.example>: Recipient address rejected: User unknown in local recipient table"
+                .into(),
+        ),
         (both, "anna@ours.example", "permit".into()),
         (both, "Bert@OURS.example", "permit".into()),
         (both, "clara@ours.example", unknown("clara@ours.example", "")),
