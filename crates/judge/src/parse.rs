@@ -134,7 +134,8 @@ impl<'a> Parser<'a> {
         }
         match Table::open(argument.text) {
             Ok(table) => {
-                self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span(), message }));
+                let warnings = table.warnings().chain(table.action_warnings());
+                self.warnings.extend(warnings.map(|message| Mistake { span: argument.span(), message }));
                 let table = Arc::new(table);
                 self.tables.insert(argument.text.to_owned(), Arc::clone(&table));
                 Some(table)

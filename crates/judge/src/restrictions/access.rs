@@ -11,7 +11,7 @@ use crate::reply::{Named, enhanced_for, server_error};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer};
-use crate::tables::{Row, Table};
+use crate::tables::{Found, Table, Unavailable};
 
 // Postfix: smtpd_null_access_lookup_key.
 const NULL_SENDER_KEY: &str = "<>";
@@ -23,12 +23,12 @@ pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -
     match subject {
         Subject::Client | Subject::ReverseClient => {
             let looked = case.name(subject).await;
-            let found = find_domain(table, &lower_case(looked.name.as_str()))
+            let found = find_domain(table, looked.name.as_str())
                 .or_else(|| find_address(table, case.client().address));
             rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
         }
         Subject::Helo => match case.helo_name() {
-            Some(helo) => rule(case, table, find_domain(table, &lower_case(helo)), subject, || helo.into()),
+            Some(helo) => rule(case, table, find_domain(table, helo), subject, || helo.into()),
             None => Ruling::dunno(),
         },
         Subject::Sender | Subject::Recipient => check_address(case, subject, table),
@@ -49,26 +49,26 @@ fn check_address(case: &Case, subject: Subject, table: &Table) -> Ruling {
     ruling
 }
 
-/// A key that was found, and its row.
-type Found<'a> = (String, &'a Row);
+/// A key that was found, and what the table says of it; or that it cannot say anything, which ends the search too.
+type Hit<'a> = Result<(String, Found<'a>), Unavailable>;
 
-fn find<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
-    table.find(key).map(|row| (key.to_owned(), row))
+fn find<'a>(table: &'a Table, key: &str) -> Option<Hit<'a>> {
+    table.find(key).map(|found| found.map(|found| (key.to_owned(), found))).transpose()
 }
 
-fn find_part<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
-    table.find_part(key).map(|row| (key.to_owned(), row))
+fn find_part<'a>(table: &'a Table, key: &str) -> Option<Hit<'a>> {
+    table.find_part(key).map(|found| found.map(|found| (key.to_owned(), found))).transpose()
 }
 
 /// The name, then its parents up to the top-level domain; a name in digits has no parents.
-fn find_domain<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+fn find_domain<'a>(table: &'a Table, name: &str) -> Option<Hit<'a>> {
     if name.is_empty() {
         return None;
     }
     find(table, name).or_else(|| (!hostname::is_address(name)).then(|| find_parents(table, name)).flatten())
 }
 
-fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
+fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Hit<'a>> {
     // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
     let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + 1);
     let mut rest = name;
@@ -82,7 +82,7 @@ fn find_parents<'a>(table: &'a Table, name: &str) -> Option<Found<'a>> {
 }
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
-fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
+fn find_address(table: &Table, address: IpAddr) -> Option<Hit<'_>> {
     let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
     hostname::push_address(&mut text, address);
     let separator = if address.is_ipv4() { '.' } else { ':' };
@@ -91,7 +91,7 @@ fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
 }
 
 /// `user@domain`, the domain and its parents, `user@`.
-fn find_mail_address<'a>(table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
+fn find_mail_address<'a>(table: &'a Table, destination: &Destination) -> Option<Hit<'a>> {
     let address = &destination.address;
     let local_part = address.strip_suffix(destination.domain()).unwrap_or(address);
     quoted_form(address)
@@ -117,29 +117,35 @@ fn quoted_form(address: &str) -> Option<String> {
     Some(format!("\"{escaped}\"{rest}"))
 }
 
-fn lower_case(text: &str) -> Cow<'_, str> {
-    let is_lower_case = text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
-    if is_lower_case { text.into() } else { text.to_lowercase().into() }
-}
-
 /// What the row that was found says of the subject that the client calls `name`.
 fn rule<'a>(
     case: &Case,
     table: &Table,
-    found: Option<Found<'_>>,
+    hit: Option<Hit<'_>>,
     subject: Subject,
     name: impl Fn() -> Cow<'a, str>,
 ) -> Ruling {
-    let Some((key, row)) = found else { return Ruling::dunno() };
+    let Some(hit) = hit else { return Ruling::dunno() };
     let name = &*name();
-    let evidence =
-        Evidence::Table { table: table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
     let named = Named { name, class: subject.reply_class() };
+    let (key, found) = match hit {
+        Ok(hit) => hit,
+        Err(error) => {
+            let reply = named.rejected(451, "4.3.5", "Server configuration error");
+            return Ruling::unknown(UnknownClass::Table, reply).noting(format!("{}: {error}", table.name));
+        }
+    };
+    let evidence = Evidence::Table {
+        table: table.name.clone(),
+        key: key.into(),
+        value: found.value.as_ref().into(),
+        line: found.line,
+    };
     let reply = |answer: &Answer<'_>| -> Box<Reply> {
         named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
     };
     let reason = Reason::AccessTable;
-    let ruling: Ruling = match Action::parse(&row.value) {
+    let ruling: Ruling = match Action::parse(&found.value) {
         Action::Ok => Says::Permit(reason).into(),
         Action::Dunno => Ruling::dunno(),
         Action::Refuse(answer) => Says::Refuse(reply(&answer), reason).into(),
