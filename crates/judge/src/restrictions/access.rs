@@ -23,8 +23,7 @@ pub(super) async fn check_access(case: &Case, subject: Subject, table: &Table) -
     match subject {
         Subject::Client | Subject::ReverseClient => {
             let looked = case.name(subject).await;
-            let found = find_domain(table, looked.name.as_str())
-                .or_else(|| find_address(table, case.client().address));
+            let found = find_domain(table, looked.name.as_str()).or_else(|| find_address(table, case.client().address));
             rule(case, table, found, subject, || case.name_and_address(&looked.name).into()).on(looked.answers)
         }
         Subject::Helo => match case.helo_name() {

@@ -106,7 +106,12 @@ impl Rules {
 }
 
 impl Rule {
-    fn answer<'a>(&self, replacement: &'a Replacement, key: &str, work: &mut Work) -> Result<Cow<'a, str>, Unavailable> {
+    fn answer<'a>(
+        &self,
+        replacement: &'a Replacement,
+        key: &str,
+        work: &mut Work,
+    ) -> Result<Cow<'a, str>, Unavailable> {
         if let Some(text) = replacement.literal() {
             return Ok(text.into());
         }
@@ -122,14 +127,21 @@ impl Rule {
 /// # Errors
 /// A sentence: there are too many rules.
 pub(super) fn parse(syntax: Syntax, text: &[u8]) -> Result<Parsed<Rules>, String> {
-    let mut parser =
-        Parser { syntax, memory: Memory::new(), rules: Vec::new(), open: Vec::new(), complaints: Complaints::default() };
+    let mut parser = Parser {
+        syntax,
+        memory: Memory::new(),
+        rules: Vec::new(),
+        open: Vec::new(),
+        complaints: Complaints::default(),
+    };
     for (line, logical) in lines::logical(text) {
         if let Err(complaint) = logical.and_then(|logical| parser.line(&logical, line)) {
             parser.complaints.add(line, complaint);
         }
         if parser.rules.len() > RULES_MAX {
-            return Err(format!("more than {RULES_MAX} patterns: put names into a hash table, addresses into a cidr table"));
+            return Err(format!(
+                "more than {RULES_MAX} patterns: put names into a hash table, addresses into a cidr table"
+            ));
         }
     }
     while let Some((index, line)) = parser.open.pop() {
@@ -163,7 +175,8 @@ impl Parser {
         if let Some(rest) = keyword(logical, "if") {
             let (spelt, rest) = self.spelt(rest, line)?;
             if !rest.trim().is_empty() {
-                self.complaints.add(line, "the text after \"if\" and its pattern is ignored: begin rows without spaces");
+                self.complaints
+                    .add(line, "the text after \"if\" and its pattern is ignored: begin rows without spaces");
             }
             let test = self.test(&spelt, 0)?;
             self.open.push((self.rules.len(), line));
@@ -187,7 +200,8 @@ impl Parser {
         }
         let value = rest.trim();
         if value.is_empty() {
-            self.complaints.add(line, "no text after the pattern: who matches it is told to come back later (451 4.3.5)");
+            self.complaints
+                .add(line, "no text after the pattern: who matches it is told to come back later (451 4.3.5)");
         }
         let replacement = Replacement::parse(value).map_err(ignored)?;
         let highest = replacement.highest();

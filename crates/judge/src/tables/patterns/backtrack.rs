@@ -34,12 +34,24 @@ enum Operation {
     /// Keep the position.
     Save(usize),
     /// Leave a loop whose last turn, begun where the slot says, matched nothing.
-    Progress { slot: usize, end: usize },
-    Reference { group: usize, ignore_case: bool },
+    Progress {
+        slot: usize,
+        end: usize,
+    },
+    Reference {
+        group: usize,
+        ignore_case: bool,
+    },
     /// The operations up to `end`, `back` octets before.
-    Around { back: usize, negated: bool, end: usize },
+    Around {
+        back: usize,
+        negated: bool,
+        end: usize,
+    },
     /// The operations up to `end`, with no coming back into them.
-    Atomic { end: usize },
+    Atomic {
+        end: usize,
+    },
     Done,
 }
 
@@ -173,7 +185,9 @@ impl Program {
 
     fn emit_around(&mut self, node: &Node, behind: bool, negated: bool) -> Result<(), String> {
         // Branches behind may differ in length: each looks back for itself.
-        if let Node::Alternation(branches) = node && behind {
+        if let Node::Alternation(branches) = node
+            && behind
+        {
             let each = branches.iter().map(|branch| Node::Around { node: branch.clone().into(), behind, negated });
             let each = each.collect();
             return self.emit(&if negated { Node::Concat(each) } else { Node::Alternation(each) });

@@ -28,7 +28,9 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>, groups: usize, in_class: bool) -
     Ok(match octet {
         b'c' => {
             let sign = cursor.next().filter(|octet| matches!(octet, b' '..=b'~'));
-            Escape::Octet(sign.ok_or("\\c must be followed by a printable ASCII character")?.to_ascii_uppercase() ^ 0x40)
+            Escape::Octet(
+                sign.ok_or("\\c must be followed by a printable ASCII character")?.to_ascii_uppercase() ^ 0x40,
+            )
         }
         b'0' => octal("0", cursor, 2)?,
         b'o' if cursor.take("{") => number(cursor.until("}").unwrap_or_default(), 8)?,

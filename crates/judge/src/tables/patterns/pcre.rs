@@ -304,7 +304,10 @@ enum Kind {
     Plain,
     Numbered(usize),
     Atomic,
-    Around { behind: bool, negated: bool },
+    Around {
+        behind: bool,
+        negated: bool,
+    },
     /// Not a group at all: settings from here to the end of the group around.
     Settings,
 }

@@ -175,7 +175,12 @@ impl Parser<'_> {
         let mut times = 0;
         loop {
             let mut ahead = self.cursor.clone();
-            let (min, max) = match self.token(&mut ahead, false, false)? {
+            let token = self.token(&mut ahead, false, false)?;
+            // glibc takes no such pair in a basic expression.
+            if times > 0 && !self.flags.extended && matches!(token, Some(Token::Star | Token::Interval)) {
+                return Err("a repetition of a repetition".into());
+            }
+            let (min, max) = match token {
                 Some(Token::Star) => (0, None),
                 Some(Token::Plus) => (1, None),
                 Some(Token::Question) => (0, Some(1)),

@@ -44,7 +44,8 @@ impl Replacement {
     /// The text up to the first group, if it holds a word at least.
     pub(super) fn first_word(&self) -> Option<&str> {
         let text = self.parts.first().map_or(&*self.end, |(text, _)| text);
-        (!text.is_empty() && (self.parts.is_empty() || text.contains(|c: char| c.is_ascii_whitespace()))).then_some(text)
+        (!text.is_empty() && (self.parts.is_empty() || text.contains(|c: char| c.is_ascii_whitespace())))
+            .then_some(text)
     }
 
     /// The text with what the groups matched of `key`, if it has `limit` octets at the most. A group without a match

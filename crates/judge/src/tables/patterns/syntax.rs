@@ -20,11 +20,18 @@ pub(super) enum Node {
     /// A group with a number, from 1.
     Group(usize, Box<Self>),
     /// `(?=…)`, `(?!…)`, `(?<=…)`, `(?<!…)`
-    Around { node: Box<Self>, behind: bool, negated: bool },
+    Around {
+        node: Box<Self>,
+        behind: bool,
+        negated: bool,
+    },
     /// `(?>…)`: what it matched once, it keeps.
     Atomic(Box<Self>),
     /// What a group matched, once more.
-    Reference { group: usize, ignore_case: bool },
+    Reference {
+        group: usize,
+        ignore_case: bool,
+    },
 }
 
 /// A part as many times as from `min` to `max`, if there is an end to it.
