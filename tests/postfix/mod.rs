@@ -3,4 +3,5 @@
 mod alone;
 mod conformance;
 mod parity;
+mod util;
 mod wired;

@@ -1,6 +1,5 @@
 //! The tables that know addresses, logins and certificates: lists of them, searched for a key or for an address.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use facts::Evidence;
@@ -8,7 +7,9 @@ use facts::Evidence;
 use crate::config::Postfix;
 use crate::destination::{Class, Destination};
 use crate::parse::Parser;
-use crate::tables::{Row, Table};
+use crate::reply::reply;
+use crate::ruling::{Ruling, UnknownClass};
+use crate::tables::{self, Table, Unavailable};
 
 /// The lists of tables of a configuration, under Postfix's names.
 #[derive(Debug)]
@@ -32,8 +33,11 @@ pub(crate) struct Map(Vec<Arc<Table>>);
 pub(crate) struct Found<'a> {
     table: &'a Table,
     key: Box<str>,
-    pub(crate) row: &'a Row,
+    pub(crate) row: tables::Found<'a>,
 }
+
+/// A row; or why a table cannot say anything, which ends the search too.
+pub(crate) type Hit<'a> = Result<Found<'a>, String>;
 
 impl Maps {
     /// Opens the tables that `config` names.
@@ -63,14 +67,14 @@ impl Map {
         self.0.iter().map(|table| &*table.name)
     }
 
-    /// The row of a whole key, in lower case.
-    pub(crate) fn find(&self, key: &str) -> Option<Found<'_>> {
+    /// The row of a whole key.
+    pub(crate) fn find(&self, key: &str) -> Option<Hit<'_>> {
         self.first(key, Table::find)
     }
 
     /// The row of an address: of `user@domain`, of `user` where its mail ends here, of `@domain`; of both users with and
     /// without their extension (Postfix: mail_addr_find).
-    pub(crate) fn find_address(&self, destination: &Destination, delimiters: &str) -> Option<Found<'_>> {
+    pub(crate) fn find_address(&self, destination: &Destination, delimiters: &str) -> Option<Hit<'_>> {
         let Destination { address, class, .. } = destination;
         let (user, at_domain) = address.split_at(destination.local_part().len());
         let bare = without_extension(user, delimiters);
@@ -82,21 +86,31 @@ impl Map {
             .or_else(|| self.first(at_domain, Table::find_part))
     }
 
-    fn first_form<'a>(&'a self, address: &str, find: Find<'a>) -> Option<Found<'a>> {
+    fn first_form<'a>(&'a self, address: &str, find: Find<'a>) -> Option<Hit<'a>> {
         quoted_form(address).and_then(|quoted| self.first(&quoted, find)).or_else(|| self.first(address, find))
     }
 
-    fn first<'a>(&'a self, key: &str, find: Find<'a>) -> Option<Found<'a>> {
-        self.0.iter().find_map(|table| Some(Found { table, key: key.into(), row: find(table, key)? }))
+    fn first<'a>(&'a self, key: &str, find: Find<'a>) -> Option<Hit<'a>> {
+        self.0.iter().find_map(|table| {
+            let found = find(table, key).transpose()?;
+            let row = found.map(|row| Found { table, key: key.into(), row });
+            Some(row.map_err(|unavailable| format!("{}: {unavailable}", table.name)))
+        })
     }
 }
 
-type Find<'a> = fn(&'a Table, &str) -> Option<&'a Row>;
+type Find<'a> = fn(&'a Table, &str) -> Result<Option<tables::Found<'a>>, Unavailable>;
+
+/// What is said of `name` when a table cannot say anything (Postfix: reject_dict_retry).
+pub(crate) fn unavailable(name: &str, why: String) -> Ruling {
+    let reply = reply(451, "4.3.0", &format!("<{name}>: Temporary lookup failure"));
+    Ruling::unknown(UnknownClass::Table, reply).noting(why)
+}
 
 impl Found<'_> {
     pub(crate) fn evidence(&self) -> Evidence {
         let Self { table, key, row } = self;
-        Evidence::Table { table: table.name.clone(), key: key.clone(), value: row.value.clone(), line: row.line }
+        Evidence::Table { table: table.name.clone(), key: key.clone(), value: row.value.clone().into(), line: row.line }
     }
 }
 
@@ -124,10 +138,4 @@ pub(crate) fn without_extension<'a>(user: &'a str, delimiters: &str) -> Option<&
         && (user.to_ascii_lowercase().starts_with("owner-") || user.to_ascii_lowercase().ends_with("-request"));
     let at = user.find(|c| delimiters.contains(c)).filter(|at| *at > 0)?;
     (!is_kept && !is_list).then(|| &user[..at])
-}
-
-/// `text` as tables hold their keys.
-pub(crate) fn lower_case(text: &str) -> Cow<'_, str> {
-    let is_lower_case = text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
-    if is_lower_case { text.into() } else { text.to_lowercase().into() }
 }

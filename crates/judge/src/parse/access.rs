@@ -8,7 +8,7 @@ use super::words::{Word, words};
 use super::{Mistake, Parser};
 use crate::restriction::{Access, Restriction, RowLists, Subject};
 use crate::tables::action::{Action, Codes};
-use crate::tables::{Row, Table, WARNINGS_MAX};
+use crate::tables::{Table, WARNINGS_MAX};
 
 impl Parser<'_> {
     /// A table for lookups by `subject`, with the restrictions that its rows name.
@@ -33,21 +33,22 @@ impl Parser<'_> {
     fn row_lists(&mut self, argument: &Word, subject: Subject, table: &Table) -> RowLists {
         let mut lists = RowLists::default();
         let mut complaints = Vec::new();
-        for Row { value, line } in table.rows() {
+        for (name, line, value) in table.values() {
             match Action::parse(value, Codes { reject: 554, defer: 450 }) {
-                Action::Incomplete(needs) => complaints.push((*line, format!("{needs}: the row counts as DUNNO"))),
+                Action::Incomplete(needs) => complaints.push((name, line, format!("{needs}: the row counts as DUNNO"))),
                 Action::Unusable if !lists.contains_key(value) => match self.row_list(value, subject) {
                     Ok(list) => {
-                        lists.insert(value.clone(), list);
+                        lists.insert(value.into(), list);
                     }
-                    Err(complaint) => complaints.push((*line, complaint)),
+                    Err(complaint) => complaints.push((name, line, complaint)),
                 },
                 _ => {}
             }
         }
         complaints.sort();
-        for (line, complaint) in complaints.into_iter().take(WARNINGS_MAX) {
-            let message = format!("{}, line {line}: {complaint}", table.name);
+        for (name, line, complaint) in complaints.into_iter().take(WARNINGS_MAX) {
+            let place = if line == 0 { String::new() } else { format!(", line {line}") };
+            let message = format!("{name}{place}: {complaint}");
             self.warnings.push(Mistake { span: argument.span.clone(), message });
         }
         lists

@@ -9,12 +9,12 @@ use facts::{Evidence, Reason, Reply, hostname};
 
 use crate::case::Case;
 use crate::destination::Destination;
-use crate::maps::{lower_case, quoted_form, without_extension};
+use crate::maps::{quoted_form, without_extension};
 use crate::reply::{Named, enhanced_for, server_error};
 use crate::restriction::{Access, Subject};
 use crate::ruling::{About, OnPermit, Row, Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer, Codes};
-use crate::tables::{self, Table};
+use crate::tables::{Found, Table, Unavailable};
 
 /// The longest text of an address.
 const ADDRESS_LENGTH_MAX: usize = 45;
@@ -33,8 +33,7 @@ pub(super) async fn check_access(case: &Case, subject: Subject, access: &Access)
 async fn check_client(case: &Case, subject: Subject, access: &Access) -> Ruling {
     let looked = case.name(subject).await;
     let name = looked.name.as_str();
-    let found = find_domain(case, &access.table, &lower_case(name))
-        .or_else(|| find_address(&access.table, case.client().address));
+    let found = find_domain(case, &access.table, name).or_else(|| find_address(&access.table, case.client().address));
     let ruling = if subject == Subject::Client {
         rule(case, access, found, subject, || case.name_and_address(&looked.name).into())
     } else {
@@ -45,13 +44,13 @@ async fn check_client(case: &Case, subject: Subject, access: &Access) -> Ruling 
 
 fn check_domain(case: &Case, subject: Subject, access: &Access) -> Ruling {
     let Some(domain) = case.said(subject) else { return Ruling::dunno() };
-    rule(case, access, find_domain(case, &access.table, &lower_case(domain)), subject, || domain.into())
+    rule(case, access, find_domain(case, &access.table, domain), subject, || domain.into())
 }
 
 fn check_login(case: &Case, access: &Access) -> Ruling {
     let Some(user) = case.sasl_username() else { return Ruling::dunno() };
     let visible = || user.chars().map(|c| if c.is_control() { '_' } else { c }).collect::<String>();
-    rule(case, access, find(&access.table, &lower_case(user)), Subject::SaslUser, || visible().into())
+    rule(case, access, find(&access.table, user), Subject::SaslUser, || visible().into())
 }
 
 /// By the digest of the certificate, then by that of its key. A reply names who it was made for, where its issuer is
@@ -61,7 +60,7 @@ fn check_certificate(case: &Case, access: &Access) -> Ruling {
     let name = certificate.trusted_name.as_deref().unwrap_or_default();
     let mut ruling = Ruling::dunno();
     for digest in [&certificate.fingerprint, &certificate.pubkey_fingerprint].into_iter().filter(|it| !it.is_empty()) {
-        ruling = rule(case, access, find(&access.table, &lower_case(digest)), Subject::Certificate, || name.into());
+        ruling = rule(case, access, find(&access.table, digest), Subject::Certificate, || name.into());
         if !matches!(ruling.says, Says::Dunno) {
             break;
         }
@@ -83,19 +82,19 @@ fn check_address(case: &Case, subject: Subject, access: &Access) -> Ruling {
     if is_suspicious { OnPermit::Dunno.applied(ruling) } else { ruling }
 }
 
-/// A key that was found, and its row.
-pub(super) type Found<'a> = (String, &'a tables::Row);
+/// A key that was found, and what the table says of it; or that it cannot say anything, which ends the search too.
+pub(super) type Hit<'a> = Result<(String, Found<'a>), Unavailable>;
 
-fn find<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
-    table.find(key).map(|row| (key.to_owned(), row))
+fn find<'a>(table: &'a Table, key: &str) -> Option<Hit<'a>> {
+    table.find(key).map(|found| found.map(|found| (key.to_owned(), found))).transpose()
 }
 
-fn find_part<'a>(table: &'a Table, key: &str) -> Option<Found<'a>> {
-    table.find_part(key).map(|row| (key.to_owned(), row))
+fn find_part<'a>(table: &'a Table, key: &str) -> Option<Hit<'a>> {
+    table.find_part(key).map(|found| found.map(|found| (key.to_owned(), found))).transpose()
 }
 
 /// The name, then its parents up to the top-level domain; a name in digits has no parents.
-pub(super) fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'a>> {
+pub(super) fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>> {
     if name.is_empty() {
         return None;
     }
@@ -104,7 +103,7 @@ pub(super) fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Opti
 
 /// Parents stand in a table by their name, or with a dot before it, as the administrator has it
 /// (parent_domain_matches_subdomains).
-fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'a>> {
+fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>> {
     let after_dot = usize::from(case.settings.postfix.parents_match("smtpd_access_maps"));
     // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
     let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + after_dot);
@@ -119,7 +118,7 @@ fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Found<'
 }
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
-pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> {
+pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Hit<'_>> {
     let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
     hostname::push_address(&mut text, address);
     let separator = if address.is_ipv4() { '.' } else { ':' };
@@ -128,7 +127,7 @@ pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Found<'_>> 
 }
 
 /// `user+extension@domain`, `user@domain`, the domain and its parents, `user+extension@`, `user@`.
-fn find_mail_address<'a>(case: &Case, table: &'a Table, destination: &Destination) -> Option<Found<'a>> {
+fn find_mail_address<'a>(case: &Case, table: &'a Table, destination: &Destination) -> Option<Hit<'a>> {
     let (address, domain) = (&*destination.address, destination.domain());
     let local_part = address.strip_suffix(domain).unwrap_or(address);
     let bare = local_part
@@ -143,7 +142,7 @@ fn find_mail_address<'a>(case: &Case, table: &'a Table, destination: &Destinatio
 }
 
 /// An address is looked up as it stands in a table, then as it is.
-fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Found<'a>>) -> Option<Found<'a>> {
+fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Hit<'a>>) -> Option<Hit<'a>> {
     quoted_form(address).and_then(|quoted| find(&quoted)).or_else(|| find(address))
 }
 
@@ -151,14 +150,25 @@ fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Found<'a>>) -> O
 pub(super) fn rule<'a>(
     case: &Case,
     access: &Access,
-    found: Option<Found<'_>>,
+    hit: Option<Hit<'_>>,
     subject: Subject,
     name: impl Fn() -> Cow<'a, str>,
 ) -> Ruling {
-    let Some((key, row)) = found else { return Ruling::dunno() };
+    let (key, row) = match hit {
+        None => return Ruling::dunno(),
+        Some(Ok(found)) => found,
+        Some(Err(unavailable)) => {
+            let remark = format!("{}: {unavailable}", access.table.name);
+            return Ruling::unknown(UnknownClass::Table, server_error()).noting(remark);
+        }
+    };
     let name = &*name();
-    let evidence =
-        Evidence::Table { table: access.table.name.clone(), key: key.into(), value: row.value.clone(), line: row.line };
+    let evidence = Evidence::Table {
+        table: access.table.name.clone(),
+        key: key.into(),
+        value: row.value.clone().into(),
+        line: row.line,
+    };
     let named = Named { name, class: subject.reply_class() };
     let reply = |answer: &Answer<'_>| -> Box<Reply> {
         named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
@@ -178,7 +188,7 @@ pub(super) fn rule<'a>(
         Action::Discard => Says::Discard.into(),
         Action::Message(action) => Says::Message(action).into(),
         Action::Incomplete(needs) => Ruling::dunno().noting(needs),
-        Action::Unusable if let Some(restrictions) = access.lists.get(&row.value) => {
+        Action::Unusable if let Some(restrictions) = access.lists.get(&*row.value) => {
             let about = About::Row { name: name.into(), class: subject.reply_class() };
             Says::Restrictions(Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit })
                 .into()

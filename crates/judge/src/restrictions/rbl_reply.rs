@@ -25,7 +25,8 @@ impl Listed<'_> {
     /// The reply, and a remark where a template of the administrator's could not be used.
     pub(super) fn reply(&self, case: &Case) -> (Reply, Option<Evidence>) {
         let tables = &case.settings.rbl_reply_maps;
-        let own = tables.iter().find_map(|table| table.find(&self.list.text).or_else(|| table.find(&self.list.zone)));
+        let of = |key| tables.iter().find_map(|table| table.find(key).ok().flatten());
+        let own = of(&self.list.text).or_else(|| of(&self.list.zone));
         let own = own.map(|row| expand(&row.value, false, &|name| self.value(case, name)));
         let remark = match &own {
             Some(Err(error)) => Some(Evidence::Note(format!("rbl_reply_maps: {error}").into())),

@@ -4,7 +4,7 @@
 use facts::{EmailAddress, Reason};
 
 use crate::case::Case;
-use crate::maps::Found;
+use crate::maps::{Found, unavailable};
 use crate::reply::Named;
 use crate::restriction::{Logins, Subject};
 use crate::ruling::Ruling;
@@ -21,13 +21,17 @@ pub(super) fn reject_sender_login_mismatch(case: &Case, logins: Logins) -> Rulin
     if maps.is_empty() {
         return Ruling::dunno();
     }
-    let owned = || maps.find_address(destination, &case.settings.postfix.recipient_delimiter);
-    match case.sasl_username() {
-        Some(user) if logins != Logins::Unauthenticated => {
-            rule_login(sender, user, owned().as_ref(), logins == Logins::Known)
-        }
-        None if logins != Logins::Authenticated => rule_stranger(sender, owned().as_ref()),
-        _ => Ruling::dunno(),
+    let user = case.sasl_username();
+    if matches!((user, logins), (Some(_), Logins::Unauthenticated) | (None, Logins::Authenticated)) {
+        return Ruling::dunno();
+    }
+    let owned = match maps.find_address(destination, &case.settings.postfix.recipient_delimiter).transpose() {
+        Ok(owned) => owned,
+        Err(why) => return unavailable(sender.as_str(), why),
+    };
+    match user {
+        Some(user) => rule_login(sender, user, owned.as_ref(), logins == Logins::Known),
+        None => rule_stranger(sender, owned.as_ref()),
     }
 }
 

@@ -10,7 +10,6 @@ use facts::{ClientName, DnsAnswer, RecordType, domain_of, hostname};
 use super::access::{find_address, find_domain, rule};
 use super::hosts::{HOSTS_MAX, addresses, hosts, is_temporary};
 use crate::case::Case;
-use crate::maps::lower_case;
 use crate::restriction::{Access, Subject};
 use crate::ruling::{OnPermit, Ruling};
 
@@ -111,7 +110,7 @@ impl<'a> Search<'a> {
         if hostname::is_address(host) {
             return self.check_address(hostname::parse_address(host)?);
         }
-        if let Some(found) = find_domain(self.case, &self.access.table, &lower_case(host)) {
+        if let Some(found) = find_domain(self.case, &self.access.table, host) {
             return Some(rule(self.case, self.access, Some(found), self.subject, || (&*self.name).into()));
         }
         self.check_addresses_of(host).await

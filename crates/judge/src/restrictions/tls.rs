@@ -3,7 +3,7 @@
 use facts::{Encryption, Reason};
 
 use crate::case::Case;
-use crate::maps::lower_case;
+use crate::maps::unavailable;
 use crate::reply::reply;
 use crate::ruling::Ruling;
 
@@ -24,8 +24,9 @@ pub(super) fn permit_tls_clientcerts(case: &Case) -> Ruling {
     let digests = [&certificate.fingerprint, &certificate.pubkey_fingerprint];
     let relay_clientcerts = &case.settings.maps.relay_clientcerts;
     let known = digests.into_iter().filter(|digest| !digest.is_empty());
-    match known.filter_map(|digest| relay_clientcerts.find(&lower_case(digest))).next() {
-        Some(found) => Ruling::permit(Reason::Certificate).with(found.evidence()),
+    match known.filter_map(|digest| relay_clientcerts.find(digest)).next() {
+        Some(Ok(found)) => Ruling::permit(Reason::Certificate).with(found.evidence()),
+        Some(Err(why)) => unavailable(&certificate.fingerprint, why),
         None => Ruling::dunno().noting(format!("no row for the certificate {}", certificate.fingerprint)),
     }
 }

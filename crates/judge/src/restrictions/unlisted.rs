@@ -6,7 +6,7 @@ use crate::Settings;
 use crate::case::Case;
 use crate::config::ReplyCode;
 use crate::destination::Class;
-use crate::maps::{Map, Maps};
+use crate::maps::{Map, Maps, unavailable};
 use crate::reply::Named;
 use crate::restriction::Subject;
 use crate::ruling::Ruling;
@@ -25,10 +25,10 @@ pub(super) fn reject_unlisted(case: &Case, subject: Subject) -> Ruling {
         return Ruling::dunno();
     }
     let mut tables = rewriting(maps, subject).chain(users.maps.iter().copied());
-    if let Some(found) =
-        tables.find_map(|map| map.find_address(destination, &case.settings.postfix.recipient_delimiter))
-    {
-        return Ruling::dunno().with(found.evidence());
+    match tables.find_map(|map| map.find_address(destination, &case.settings.postfix.recipient_delimiter)) {
+        Some(Ok(found)) => return Ruling::dunno().with(found.evidence()),
+        Some(Err(why)) => return unavailable(address.as_str(), why),
+        None => {}
     }
     if users.are_local && ALWAYS_LOCAL.contains(&destination.local_part()) {
         return Ruling::dunno();

@@ -1,39 +1,78 @@
 //! Tables with a key in each row: `hash:` and its kin from their text source, and `inline:`.
 
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Parsed, Row, lines};
+use super::lines::{self, Complaints};
+use super::{Found, Parsed, braces, lower_case};
+
+/// The right-hand side of a row.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// Shared by all rows that say the same.
+    pub value: Arc<str>,
+    /// From 1; 0 where there is no file.
+    pub line: usize,
+}
+
+impl Row {
+    pub(super) fn found(&self) -> Found<'_> {
+        Found { value: (&*self.value).into(), line: self.line }
+    }
+}
 
 /// Rows by their key, in lower case (Postfix folds the keys of such tables).
 pub(super) type Rows = FxHashMap<Box<str>, Row>;
 
+/// The right-hand sides of a table: a million rows have seldom more than a few of them.
+#[derive(Debug, Default)]
+pub(super) struct Values(FxHashSet<Arc<str>>);
+
+impl Values {
+    pub(super) fn share(&mut self, value: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(value) {
+            return Arc::clone(known);
+        }
+        let value: Arc<str> = value.into();
+        self.0.insert(Arc::clone(&value));
+        value
+    }
+}
+
 /// Parses the text source of postmap(1): `key whitespace value`. Of rows with the same key the first counts.
 pub(super) fn parse(text: &[u8]) -> Parsed<Rows> {
     let mut rows = Rows::default();
-    let mut complaints = Vec::new();
+    let mut values = Values::default();
+    let mut complaints = Complaints::default();
     for (line, logical) in lines::logical(text) {
-        let parsed = logical.and_then(|logical| split(&logical));
-        if let Err(complaint) = parsed.and_then(|(key, value)| insert(&mut rows, &key, &value, line)) {
-            complaints.push((line, complaint));
+        let row = logical.and_then(|logical| {
+            let (key, value) = split(&logical)?;
+            if key.ends_with(':') {
+                complaints.add(line, format!("\"{key}\" ends in a colon: is this an alias file?"));
+            }
+            insert(&mut rows, key, Row { value: values.share(value), line })
+        });
+        if let Err(complaint) = row {
+            complaints.add(line, complaint);
         }
     }
     Parsed { rows, complaints }
 }
 
-fn insert(rows: &mut Rows, key: &str, value: &str, line: usize) -> Result<(), String> {
-    match rows.entry(key.to_lowercase().into()) {
+fn insert(rows: &mut Rows, key: &str, row: Row) -> Result<(), String> {
+    match rows.entry(lower_case(key).into()) {
         Entry::Occupied(first) => Err(format!("\"{key}\" stands in line {} already: row ignored", first.get().line)),
         Entry::Vacant(place) => {
-            place.insert(Row { value: value.into(), line });
+            place.insert(row);
             Ok(())
         }
     }
 }
 
 /// At the first white space outside of quotes: a quoted local part may hold some.
-fn split(line: &str) -> Result<(String, String), String> {
+fn split(line: &str) -> Result<(&str, &str), String> {
     let mut quoted = false;
     let mut escaped = false;
     let end = line.find(|c: char| {
@@ -50,36 +89,22 @@ fn split(line: &str) -> Result<(String, String), String> {
     if value.is_empty() {
         return Err(format!("\"{key}\" has no value after it: row ignored"));
     }
-    Ok((key.to_owned(), value.to_owned()))
+    Ok((key, value))
 }
 
-/// Parses what follows `inline:`: `{key=value, {key = value with spaces}}`.
+/// Parses what follows `inline:`: `{key=value, {key = value with spaces}}`. Of pairs with the same key the last
+/// counts.
 pub(super) fn inline(text: &str) -> Result<Rows, String> {
     let shape = || "write inline:{key=value, {key = value with spaces}}".to_owned();
-    let inside = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(shape)?;
     let mut rows = Rows::default();
-    for pair in pairs(inside) {
+    for pair in braces::words(braces::inside(text).ok_or_else(shape)?) {
+        let pair = if pair.starts_with('{') { braces::inside(pair).ok_or_else(shape)? } else { pair };
         let (key, value) = pair.split_once('=').ok_or_else(shape)?;
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() {
             return Err(shape());
         }
-        rows.insert(key.to_lowercase().into(), Row { value: value.into(), line: 0 });
+        rows.insert(lower_case(key).into(), Row { value: value.into(), line: 0 });
     }
     if rows.is_empty() { Err(shape()) } else { Ok(rows) }
-}
-
-/// At commas and white space outside of braces; outer braces of a pair taken off.
-fn pairs(text: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0_usize;
-    text.split(move |c: char| {
-        depth = match c {
-            '{' => depth + 1,
-            '}' => depth.saturating_sub(1),
-            _ => depth,
-        };
-        depth == 0 && (c == ',' || c.is_ascii_whitespace())
-    })
-    .map(|pair| pair.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(pair).trim())
-    .filter(|pair| !pair.is_empty())
 }

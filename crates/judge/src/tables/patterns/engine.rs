@@ -1,0 +1,160 @@
+//! Matching a pattern within a budget: an automaton where there can be one, else by simulation or by backtracking.
+
+use std::ops::Range;
+
+use regex_automata::dfa::{Automaton, StartKind, dense};
+use regex_automata::nfa::thompson::pikevm::PikeVM;
+use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Hir;
+
+use super::backtrack::Program;
+use super::syntax::Expression;
+
+/// What one lookup may cost, in steps of an automaton: about 5 ms.
+const WORK_MAX: usize = 2_000_000;
+/// What a pattern costs before its first step: its parts are seldom in the processor's cache.
+const PATTERN_COST: usize = 50;
+/// What a step with one state of a simulation costs.
+const SIMULATION_COST: usize = 4;
+/// The largest automaton of one pattern, in bytes.
+const AUTOMATON_SIZE_MAX: usize = 256 << 10;
+/// The largest that may become an automaton, and the memory for trying.
+const NFA_SIZE_MAX: usize = 1 << 20;
+/// The most states of a pattern that is simulated: one that is larger spends the budget on a single long name.
+const STATES_MAX: usize = 1_500;
+/// The memory for the automata of one table; patterns for which none is left are simulated.
+const TABLE_SIZE_MAX: usize = 256 << 20;
+
+/// What a lookup may still cost.
+#[derive(Debug)]
+pub(in crate::tables) struct Work(usize);
+
+/// A lookup has used up its budget.
+#[derive(Debug)]
+pub(super) struct Spent;
+
+impl Work {
+    pub(in crate::tables) fn new() -> Self {
+        Self(WORK_MAX)
+    }
+
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Spent> {
+        self.0 = self.0.checked_sub(steps).ok_or(Spent)?;
+        Ok(())
+    }
+}
+
+/// The memory that the patterns of a table may still take.
+#[derive(Debug)]
+pub(super) struct Memory(usize);
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(TABLE_SIZE_MAX)
+    }
+}
+
+/// What the groups of a pattern matched, by number; the whole match has 0.
+pub(super) type Groups = Vec<Option<Range<usize>>>;
+
+/// A pattern, ready to search with.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    engine: Engine,
+    /// Finds the groups; an automaton only knows whether there is a match.
+    groups: Option<PikeVM>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Automaton(Box<dense::DFA<Vec<u32>>>),
+    Simulation(Box<PikeVM>),
+    Backtracking(Program),
+}
+
+impl Pattern {
+    /// Compiles an expression; `wants_groups` if [`Self::groups`] will be asked.
+    pub(super) fn new(expression: &Expression, wants_groups: bool, memory: &mut Memory) -> Result<Self, String> {
+        let Some(hir) = expression.node.to_hir() else {
+            return Ok(Self { engine: Engine::Backtracking(Program::new(expression)?), groups: None });
+        };
+        let nfa = nfa(&hir, wants_groups)?;
+        let simulation = || PikeVM::new_from_nfa(nfa.clone()).map_err(|error| error.to_string());
+        let automaton = automaton(&nfa, memory);
+        if nfa.states().len() > STATES_MAX && (wants_groups || automaton.is_none()) {
+            return Err(format!("the pattern is too large: {} states, {STATES_MAX} at the most", nfa.states().len()));
+        }
+        let groups = if wants_groups { Some(simulation()?) } else { None };
+        let engine = match automaton {
+            Some(automaton) => Engine::Automaton(automaton.into()),
+            None => Engine::Simulation(simulation()?.into()),
+        };
+        Ok(Self { engine, groups })
+    }
+
+    /// Whether the pattern is found in `key`.
+    pub(super) fn is_in(&self, key: &[u8], work: &mut Work) -> Result<bool, Spent> {
+        work.spend(PATTERN_COST)?;
+        match &self.engine {
+            Engine::Automaton(automaton) => run(automaton, key, work),
+            Engine::Simulation(simulation) => {
+                work.spend(simulation_cost(simulation, key))?;
+                Ok(simulation.is_match(&mut simulation.create_cache(), key))
+            }
+            Engine::Backtracking(program) => program.search(key, work).map(|groups| groups.is_some()),
+        }
+    }
+
+    /// What the groups matched, if the pattern is found in `key`.
+    pub(super) fn groups(&self, key: &[u8], work: &mut Work) -> Result<Option<Groups>, Spent> {
+        match (&self.engine, &self.groups) {
+            (Engine::Backtracking(program), _) => program.search(key, work),
+            (_, None) => Ok(None),
+            (_, Some(simulation)) => {
+                work.spend(simulation_cost(simulation, key))?;
+                let mut found = simulation.create_captures();
+                simulation.captures(&mut simulation.create_cache(), key, &mut found);
+                let groups = found.iter().map(|group| group.map(|span| span.range())).collect();
+                Ok(found.is_match().then_some(groups))
+            }
+        }
+    }
+}
+
+fn nfa(hir: &Hir, wants_groups: bool) -> Result<NFA, String> {
+    let which = if wants_groups { WhichCaptures::All } else { WhichCaptures::None };
+    let config = Config::new().utf8(false).nfa_size_limit(Some(NFA_SIZE_MAX)).which_captures(which);
+    let built = Compiler::new().configure(config).build_from_hir(hir);
+    built.map_err(|error| format!("the pattern is too large: {error}"))
+}
+
+fn automaton(nfa: &NFA, memory: &mut Memory) -> Option<dense::DFA<Vec<u32>>> {
+    let config = dense::Config::new()
+        .accelerate(false)
+        .start_kind(StartKind::Unanchored)
+        .dfa_size_limit(Some(AUTOMATON_SIZE_MAX.min(memory.0)))
+        .determinize_size_limit(Some(NFA_SIZE_MAX));
+    let automaton = dense::Builder::new().configure(config).build_from_nfa(nfa).ok()?;
+    memory.0 = memory.0.saturating_sub(automaton.memory_usage());
+    Some(automaton)
+}
+
+fn simulation_cost(simulation: &PikeVM, key: &[u8]) -> usize {
+    simulation.get_nfa().states().len() * (key.len() + 1) * SIMULATION_COST
+}
+
+/// Steps through `key` until it is clear whether there is a match.
+fn run(automaton: &dense::DFA<Vec<u32>>, key: &[u8], work: &mut Work) -> Result<bool, Spent> {
+    let input = Input::new(key).anchored(Anchored::No);
+    let Ok(mut state) = automaton.start_state_forward(&input) else { return Ok(false) };
+    for (steps, octet) in key.iter().enumerate() {
+        state = automaton.next_state(state, *octet);
+        if automaton.is_special_state(state) && (automaton.is_match_state(state) || automaton.is_dead_state(state)) {
+            work.spend(steps)?;
+            return Ok(automaton.is_match_state(state));
+        }
+    }
+    work.spend(key.len())?;
+    Ok(automaton.is_match_state(automaton.next_eoi_state(state)))
+}
