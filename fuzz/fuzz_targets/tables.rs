@@ -6,10 +6,20 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&[u8], &str)| {
     let (source, key) = input;
-    for table in [Table::of_keys("hash:/fuzz", source), Table::of_networks("cidr:/fuzz", source)] {
-        let _ = table.find(&key.to_lowercase());
-        let _ = table.find_part(&key.to_lowercase());
-        for _ in table.warnings() {}
+    for name in ["hash:/fuzz", "cidr:/fuzz", "regexp:/fuzz", "pcre:/fuzz"] {
+        look(Table::of_text(name, source), key);
     }
-    let _ = Table::open(&format!("inline:{key}"));
+    // Types without files: the fuzzer must read none.
+    let text = String::from_utf8_lossy(source).replace(':', ";");
+    for kind in ["inline", "static", "randmap", "unionmap", "pipemap"] {
+        look(Table::open(&format!("{kind}:{text}")), key);
+    }
+    look(Table::open(&format!("unionmap:{{pipemap:{{inline:{text} static:{text}}} inline:{text}}}")), key);
 });
+
+fn look(table: Result<Table, String>, key: &str) {
+    let Ok(table) = table else { return };
+    let _ = table.find(key);
+    let _ = table.find_part(key);
+    table.warnings().chain(table.action_warnings()).for_each(drop);
+}

@@ -17,7 +17,7 @@ use super::lines::{self, Complaints, keyword};
 use super::{Found, Parsed, Unavailable, VALUE_SIZE_MAX};
 
 /// The most rows and `if`s of a table.
-pub(super) const RULES_MAX: usize = 10_000;
+pub(super) const RULES_MAX: usize = 5_000;
 
 /// The two kinds of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,7 +70,9 @@ impl Program {
         work.spend(self.slots)?;
         let mut search =
             Search { operations: &self.operations, key, slots: vec![UNSET; self.slots], places: Vec::new(), work };
-        for start in 0..=key.len() {
+        let is_anchored = matches!(self.operations.first(), Some(Operation::Look(Look::Start)));
+        let starts = if is_anchored { 0..=0 } else { 0..=key.len() };
+        for start in starts {
             if let Some(end) = search.run(0, start)? {
                 let mut groups = vec![Some(start..end)];
                 let bounds = search.slots.chunks_exact(2).take(self.groups).skip(1);

@@ -11,20 +11,25 @@ use regex_syntax::hir::Hir;
 use super::backtrack::Program;
 use super::syntax::Expression;
 
-/// What one lookup may cost, in steps of an automaton: about 5 ms.
-const WORK_MAX: usize = 2_000_000;
-/// What a pattern costs before its first step: its parts are seldom in the processor's cache.
-const PATTERN_COST: usize = 50;
-/// What a step with one state of a simulation costs.
-const SIMULATION_COST: usize = 4;
+/// What one lookup may cost, in steps of an automaton that stands in the processor's cache: less than 10 ms.
+const WORK_MAX: usize = 4_000_000;
+/// What a pattern costs before its first step: it is seldom in the cache.
+const PATTERN_COST: usize = 200;
+/// What a step into a part of an automaton costs that is not in the cache.
+const MISS_COST: usize = 64;
+/// How much of an automaton comes into the cache at once, in bytes.
+const CACHE_LINE: usize = 64;
+/// What a step with one state of a simulation costs, and how many bounds of groups it copies for one more.
+const SIMULATION_COST: usize = 10;
+const BOUNDS_PER_COST: usize = 8;
 /// The largest automaton of one pattern, in bytes.
 const AUTOMATON_SIZE_MAX: usize = 256 << 10;
 /// The largest that may become an automaton, and the memory for trying.
 const NFA_SIZE_MAX: usize = 1 << 20;
 /// The most states of a pattern that is simulated: one that is larger spends the budget on a single long name.
-const STATES_MAX: usize = 1_500;
+const STATES_MAX: usize = 1_000;
 /// The memory for the automata of one table; patterns for which none is left are simulated.
-const TABLE_SIZE_MAX: usize = 256 << 20;
+const TABLE_SIZE_MAX: usize = 64 << 20;
 
 /// What a lookup may still cost.
 #[derive(Debug)]
@@ -141,20 +146,28 @@ fn automaton(nfa: &NFA, memory: &mut Memory) -> Option<dense::DFA<Vec<u32>>> {
 }
 
 fn simulation_cost(simulation: &PikeVM, key: &[u8]) -> usize {
-    simulation.get_nfa().states().len() * (key.len() + 1) * SIMULATION_COST
+    let nfa = simulation.get_nfa();
+    let cost = SIMULATION_COST + nfa.group_info().slot_len() / BOUNDS_PER_COST;
+    nfa.states().len() * (key.len() + 1) * cost
 }
 
-/// Steps through `key` until it is clear whether there is a match.
+/// Steps through `key` until it is clear whether there is a match. A step to another state may miss the cache, but
+/// not more often than the automaton is large.
 fn run(automaton: &dense::DFA<Vec<u32>>, key: &[u8], work: &mut Work) -> Result<bool, Spent> {
     let input = Input::new(key).anchored(Anchored::No);
+    // It fails for anchored searches and for octets that quit, and there are neither.
     let Ok(mut state) = automaton.start_state_forward(&input) else { return Ok(false) };
-    for (steps, octet) in key.iter().enumerate() {
-        state = automaton.next_state(state, *octet);
+    let (mut steps, mut changes) = (0, 0);
+    for octet in key {
+        let next = automaton.next_state(state, *octet);
+        steps += 1;
+        changes += usize::from(next != state);
+        state = next;
         if automaton.is_special_state(state) && (automaton.is_match_state(state) || automaton.is_dead_state(state)) {
-            work.spend(steps)?;
-            return Ok(automaton.is_match_state(state));
+            break;
         }
     }
-    work.spend(key.len())?;
-    Ok(automaton.is_match_state(automaton.next_eoi_state(state)))
+    work.spend(steps + changes.min(automaton.memory_usage() / CACHE_LINE) * MISS_COST)?;
+    // At the end of the key the last octet has its say; a match stays one, and the dead state dead.
+    Ok(automaton.is_match_state(state) || automaton.is_match_state(automaton.next_eoi_state(state)))
 }

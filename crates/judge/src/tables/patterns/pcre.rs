@@ -11,15 +11,9 @@ const REPEAT_MAX: u32 = 65535;
 
 /// Parses an expression.
 pub(super) fn parse(text: &str, flags: Flags) -> Result<Expression, String> {
-    let cursor = Cursor::new(text);
-    let mut parser = Parser { cursor, flags, groups: 0, names: Vec::new(), highest: 0, depth: 0, quoted: false };
-    let node = parser.alternation()?;
-    if parser.cursor.peek().is_some() {
-        return Err("unmatched closing parenthesis".into());
-    }
-    if parser.highest > parser.groups {
-        return Err(format!("there is no group {}", parser.highest));
-    }
+    // A name may be referred to before its group: the first time is for the names.
+    let first = Parser::new(text, flags, None).whole()?.0;
+    let (parser, node) = Parser::new(text, flags, Some(first.names)).whole()?;
     let node = if flags.anchored { Node::Concat(vec![Node::Look(Look::Start), node]) } else { node };
     Ok(Expression { node, groups: parser.groups })
 }
@@ -29,6 +23,8 @@ struct Parser<'a> {
     flags: Flags,
     groups: usize,
     names: Vec<(&'a str, usize)>,
+    /// The names of all groups, once they are known.
+    known: Option<Vec<(&'a str, usize)>>,
     /// The highest number of a group that is referred to.
     highest: usize,
     depth: usize,
@@ -37,6 +33,22 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    fn new(text: &'a str, flags: Flags, known: Option<Vec<(&'a str, usize)>>) -> Self {
+        let cursor = Cursor::new(text);
+        Self { cursor, flags, groups: 0, names: Vec::new(), known, highest: 0, depth: 0, quoted: false }
+    }
+
+    fn whole(mut self) -> Result<(Self, Node), String> {
+        let node = self.alternation()?;
+        if self.cursor.peek().is_some() {
+            return Err("unmatched closing parenthesis".into());
+        }
+        if self.highest > self.groups {
+            return Err(format!("there is no group {}", self.highest));
+        }
+        Ok((self, node))
+    }
+
     fn alternation(&mut self) -> Result<Node, String> {
         let mut branches = vec![self.branch()?];
         while self.cursor.take("|") {
@@ -120,8 +132,9 @@ impl<'a> Parser<'a> {
     }
 
     fn named(&self, name: &str) -> Result<usize, String> {
-        let known = self.names.iter().find(|(known, _)| *known == name);
-        known.map(|(_, group)| *group).ok_or_else(|| format!("there is no group {name} before it"))
+        let Some(known) = &self.known else { return Ok(0) };
+        let group = known.iter().find(|(known, _)| *known == name);
+        group.map(|(_, group)| *group).ok_or_else(|| format!("there is no group {name}"))
     }
 
     fn reference(&mut self, group: usize) -> Node {

@@ -9,7 +9,7 @@ use super::syntax::{Cursor, Expression, NESTING_MAX, Node, Repeat, all_but, name
 /// The largest number in an interval (RE_DUP_MAX).
 const REPEAT_MAX: u32 = 32767;
 /// How many operators may follow one another: `a**` is allowed, and nonsense.
-const REPEATS_MAX: usize = 4;
+const REPEATS_MAX: usize = 10;
 
 /// Parses an expression. `$1` of a table means the group that the leftmost-first rule finds, not POSIX's longest.
 pub(super) fn parse(text: &str, flags: Flags) -> Result<Expression, String> {
@@ -50,10 +50,15 @@ enum Token {
 
 impl Parser<'_> {
     fn alternation(&mut self) -> Result<Node, String> {
+        let before = self.closed.clone();
+        let mut closed = Vec::new();
         let mut branches = vec![self.branch()?];
         while self.take_if(Token::Or)? {
+            // A branch cannot refer to a group of another one.
+            closed.append(&mut std::mem::replace(&mut self.closed, before.clone()));
             branches.push(self.branch()?);
         }
+        self.closed.append(&mut closed);
         Ok(Node::alternation(branches))
     }
 
