@@ -58,6 +58,30 @@ fn a_broken_reload_is_refused_aloud_and_a_good_one_taken_on() {
 }
 
 #[test]
+fn a_table_that_changes_is_taken_on_and_a_broken_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = directory.path().join("helo_access");
+    let write = |rows: &str| fs::write(&table, rows).unwrap();
+    write("nobody.invalid REJECT\n");
+    let list = format!("client = []\nhelo = [\"check_helo_access hash:{}\"]\n", table.display());
+    let server = program::Server::start(&REJECTS.replace("client = [\"reject\"]\nhelo = []\n", &list));
+    let postfix = connect(&server.endpoint());
+    assert_eq!(ask(&postfix), "action=DUNNO\n\n");
+
+    write("h.example REJECT not this one\n");
+    server.await_line(&format!("took on hash:{}", table.display()));
+    assert!(ask(&postfix).starts_with("action=554 5.7.1 "));
+
+    write("h.example OK\nc.example\n");
+    server.await_line(&format!("stays as it was: hash:{}, line 2: \"c.example\" has no value", table.display()));
+    assert!(ask(&postfix).starts_with("action=554 5.7.1 "));
+
+    fs::remove_file(&table).unwrap();
+    server.await_line(&format!("stays as it was: hash:{}: cannot read", table.display()));
+    assert!(ask(&postfix).starts_with("action=554 5.7.1 "));
+}
+
+#[test]
 fn a_fault_of_ours_costs_one_request() {
     let server = program::Server::start(REJECTS);
     let postfix = connect(&server.endpoint());

@@ -14,6 +14,7 @@ mod macros;
 mod maps;
 mod own_addresses;
 mod parse;
+mod refresh;
 mod relay;
 mod reply;
 pub mod restriction;
@@ -26,6 +27,7 @@ mod walk;
 
 pub use config::{Config, ListConfig, Mode, Postfix, ReplyCode, Restrictions, TempfailAction, Texts};
 pub use decide::decide;
+pub use refresh::Refreshed;
 pub use settings::{List, Mistake, Settings};
 
 #[cfg(test)]

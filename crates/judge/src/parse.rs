@@ -22,10 +22,15 @@ use words::{Word, words};
 /// The most restrictions of one list, those of its classes counted.
 const RESTRICTIONS_MAX: usize = 1000;
 
+/// Tables by their names.
+pub(crate) type Tables = HashMap<String, Arc<Table>>;
+
 /// Turns the lists of one configuration into restrictions; each table is loaded once.
 pub(crate) struct Parser<'a> {
     config: &'a Config,
-    tables: HashMap<String, Arc<Table>>,
+    known: Tables,
+    /// The tables that are in use.
+    pub(crate) tables: Tables,
     /// The restriction classes that are being parsed, each inside of the one before.
     open: Vec<&'a str>,
     accesses: HashMap<(String, Subject), Arc<Access>>,
@@ -41,10 +46,12 @@ pub(crate) struct Parser<'a> {
 type Parsed = (Kind, &'static Entry, String);
 
 impl<'a> Parser<'a> {
-    pub(crate) fn new(config: &'a Config) -> Self {
+    /// `known`: tables that need not be opened, by their names.
+    pub(crate) fn new(config: &'a Config, known: Tables) -> Self {
         Self {
             config,
-            tables: HashMap::new(),
+            known,
+            tables: Tables::new(),
             open: Vec::new(),
             accesses: HashMap::new(),
             open_accesses: Vec::new(),
@@ -239,10 +246,10 @@ impl<'a> Parser<'a> {
         if let Some(table) = self.tables.get(&argument.text) {
             return Some(Arc::clone(table));
         }
-        match Table::open(&argument.text) {
+        let known = self.known.remove(&argument.text);
+        match known.map_or_else(|| Table::open(&argument.text).map(Arc::new), Ok) {
             Ok(table) => {
                 self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
-                let table = Arc::new(table);
                 self.tables.insert(argument.text.clone(), Arc::clone(&table));
                 Some(table)
             }

@@ -10,7 +10,7 @@ use crate::config::{self, Config, Postfix, Texts};
 use crate::destination::Class;
 use crate::maps::Maps;
 use crate::own_addresses::OwnAddresses;
-use crate::parse::Parser;
+use crate::parse::{Parser, Tables};
 use crate::restriction::{Kind, Restriction, Subject};
 use crate::tables::Table;
 
@@ -46,6 +46,7 @@ pub struct Settings {
     pub(crate) rbl_reply_maps: Vec<Arc<Table>>,
     /// In the order of evaluation.
     pub(crate) lists: Vec<List>,
+    pub(crate) tables: Tables,
     domains: FxHashSet<String>,
     relay_domains: FxHashSet<String>,
     warnings: Vec<Mistake>,
@@ -60,12 +61,16 @@ impl Settings {
     /// # Errors
     /// Every mistake found, at least one.
     pub fn compile(config: &Config) -> Result<Self, Vec<Mistake>> {
-        let mut parser = Parser::new(config);
+        Self::compile_with(config, Tables::new())
+    }
+
+    pub(crate) fn compile_with(config: &Config, known: Tables) -> Result<Self, Vec<Mistake>> {
+        let mut parser = Parser::new(config, known);
         let lists = lists(config, &mut parser);
         let rbl_reply_maps = parser.maps(&config.postfix.rbl_reply_maps);
         parser.rbl_reply(&config.postfix.default_rbl_reply);
         let maps = Maps::open(&config.postfix, &mut parser);
-        let (mut mistakes, mut warnings) = (parser.mistakes, parser.warnings);
+        let Parser { mut mistakes, mut warnings, tables, .. } = parser;
         // Of lists that could not be read nobody knows what they would let pass.
         if mistakes.is_empty() {
             mistakes.extend(crate::relay::mistakes(config, &lists));
@@ -83,6 +88,7 @@ impl Settings {
             postfix: config.postfix.clone(),
             rbl_reply_maps,
             lists,
+            tables,
             domains: lower(&config.domains),
             relay_domains: lower(&config.relay_domains),
             warnings,

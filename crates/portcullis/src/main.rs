@@ -12,6 +12,7 @@ mod pages;
 mod schema;
 mod serve;
 mod story;
+mod watch;
 
 use std::io;
 use std::process::ExitCode;

@@ -3,11 +3,12 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use doors::Gate;
 use doors::policy::{self, Door};
 use facts::Endpoint;
+use judge::Refreshed;
 use net::Workers;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Answer, Global};
 use crate::config::{self, Config, Loaded};
 use crate::log::{self, Lines};
+use crate::watch::{self, Watch};
 
 /// How long the last lines of the log may take to be written.
 const LOG_GRACE: Duration = Duration::from_secs(2);
@@ -28,14 +30,16 @@ const QUEUE_DIRECTORY: &str = "/var/spool/postfix/";
 /// # Errors
 /// A configuration that is refused, and sockets that cannot be opened.
 pub fn run(global: &Global) -> anyhow::Result<Answer> {
+    let since = SystemTime::now();
     let loaded = config::load(global.config.as_deref())?;
     let settings = loaded.compile()?;
+    let watch = Watch::over(settings.table_files(), since);
     let lines = log::start(&loaded.config.log)?;
     raise_descriptors();
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().map_or(1, NonZero::get))?);
     // For what is no connection: signals, reloads, accepting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(global, loaded, settings, &lines, workers));
+    let served = runtime.block_on(serve(global, loaded, (settings, watch), &lines, workers));
     runtime.shutdown_background();
     lines.flush(LOG_GRACE);
     served.map(|()| Answer::Yes)
@@ -53,17 +57,22 @@ fn raise_descriptors() {
 async fn serve(
     global: &Global,
     loaded: Loaded,
-    settings: judge::Settings,
+    settings: (judge::Settings, Watch),
     lines: &Lines,
     workers: Arc<Workers>,
 ) -> anyhow::Result<()> {
     // From here on a signal waits for us rather than ending us.
     let mut signals = Signals::new()?;
     let mut server = Server::start(global, loaded, settings, lines, workers).await?;
+    let mut looks = tokio::time::interval(watch::PERIOD);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        match signals.next().await {
-            Told::Stop => break,
-            Told::Reload => server.reload().await,
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop => break,
+                Told::Reload => server.reload().await,
+            },
+            _ = looks.tick() => server.refresh_tables().await,
         }
     }
     tracing::info!("stopping: a second signal cuts it short");
@@ -115,6 +124,8 @@ struct Server<'a> {
     gate: Arc<Gate>,
     workers: Arc<Workers>,
     open: Vec<Open>,
+    /// The files of the tables.
+    watch: Watch,
     /// Whether requests may ask for a panic: only where the environment says `PORTCULLIS_TESTING=1`.
     testing: bool,
 }
@@ -131,7 +142,7 @@ impl<'a> Server<'a> {
     async fn start(
         global: &'a Global,
         loaded: Loaded,
-        settings: judge::Settings,
+        (settings, watch): (judge::Settings, Watch),
         lines: &Lines,
         workers: Arc<Workers>,
     ) -> anyhow::Result<Self> {
@@ -141,7 +152,7 @@ impl<'a> Server<'a> {
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
         warn(&loaded, &gate.settings.load());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
-        let mut server = Self { global, loaded, gate, workers, open: Vec::new(), testing };
+        let mut server = Self { global, loaded, gate, workers, open: Vec::new(), watch, testing };
         let policy = server.loaded.config.doors.policy.clone();
         anyhow::ensure!(!policy.listen.is_empty(), "no door is open: name a socket in doors.policy.listen");
         server.open = server.bind(&policy, &policy.listen).await?;
@@ -190,6 +201,31 @@ impl<'a> Server<'a> {
         tracing::info!("and then: postfix reload");
     }
 
+    /// Takes on tables whose files have changed. What is broken stays as it was.
+    async fn refresh_tables(&mut self) {
+        let (old, config) = (self.gate.settings.load_full(), self.loaded.config.judge.clone());
+        let mut watch = std::mem::take(&mut self.watch);
+        let looked = tokio::task::spawn_blocking(move || {
+            let changed = watch.changed();
+            let refreshed = (!changed.is_empty()).then(|| old.refreshed(&config, &changed));
+            (watch, refreshed)
+        });
+        let Ok((watch, refreshed)) = looked.await else { return };
+        self.watch = watch;
+        match refreshed {
+            None => {}
+            Some(Ok(Refreshed { settings, taken, refused })) => {
+                self.gate.settings.store(Arc::new(settings));
+                taken.iter().for_each(|table| tracing::info!("took on {table}, which has changed"));
+                refused.iter().for_each(|why| tracing::error!("the table stays as it was: {why}"));
+            }
+            Some(Err(mistakes)) => {
+                let why = mistakes.iter().map(|mistake| &*mistake.message).collect::<Vec<_>>().join("; ");
+                tracing::error!("tables have changed, but everything stays as it was: {why}");
+            }
+        }
+    }
+
     /// Takes on the configuration as it stands now, or stays as it is where that cannot be.
     async fn reload(&mut self) {
         match self.take_on().await {
@@ -202,10 +238,13 @@ impl<'a> Server<'a> {
         // A file that is gone must not turn into the built-in defaults.
         let path = self.loaded.path.clone().or_else(|| self.global.config.clone());
         let read = move || {
+            let since = SystemTime::now();
             let loaded = config::load(path.as_deref())?;
-            Ok::<_, config::Refused>((loaded.compile()?, loaded))
+            let settings = loaded.compile()?;
+            let watch = Watch::over(settings.table_files(), since);
+            Ok::<_, config::Refused>((settings, loaded, watch))
         };
-        let (settings, loaded) = tokio::task::spawn_blocking(read).await??;
+        let (settings, loaded, watch) = tokio::task::spawn_blocking(read).await??;
         let new = &loaded.config;
         let is_open = |endpoint: &&Endpoint| self.open.iter().any(|open| open.endpoint == **endpoint);
         let added: Vec<Endpoint> = new.doors.policy.listen.iter().filter(|e| !is_open(e)).cloned().collect();
@@ -214,6 +253,7 @@ impl<'a> Server<'a> {
         // Nothing can fail from here on.
         warn(&loaded, &settings);
         self.gate.settings.store(Arc::new(settings));
+        self.watch = watch;
         if let Some(dns) = dns {
             self.gate.dns.store(Arc::new(dns));
         }
