@@ -155,7 +155,7 @@ fn tables_answer_as_postmap_does() {
         differences.extend(postmap.difference(&name, &keys("combined", &mut random), ""));
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(postmap.answers > 2_000, "only {} answers to compare", postmap.answers);
+    assert!(postmap.answers > 1_000, "only {} answers to compare", postmap.answers);
 }
 
 /// Tables of tables, and those that stand in the configuration alone.
