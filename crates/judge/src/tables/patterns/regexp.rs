@@ -66,7 +66,7 @@ impl Parser<'_> {
         let mut parts = Vec::new();
         loop {
             let mut ahead = self.cursor.clone();
-            let first = matches!(parts.last(), None | Some(Node::Look(Look::Start | Look::StartLF)));
+            let first = matches!(parts.last(), None | Some(Node::Look(_)));
             let Some(token) = self.token(&mut ahead, parts.is_empty(), first)? else { break };
             match token {
                 Token::Or => break,

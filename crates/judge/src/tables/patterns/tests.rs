@@ -53,6 +53,7 @@ fn extended_and_basic_expressions() {
             ("/^a**$/", &["aaa"], &["b"]),
             (r"/^a\(b\)*c\{1,2\}d\+e\?f\|g$/x", &["abbccddf", "xg"], &["acccdf"]),
             ("/^*a$/x", &["*a"], &["a"]),
+            (r"/a\b**b$/x", &["a**b", "a*b"], &["ab", "a.b"]),
             (r"/^a(b)|c$/x", &["a(b)|c"], &["ab", "c"]),
             (r"/a^b$c/x", &["a^b$c"], &[]),
             ("/ä$/", &["ä", "ää"], &["a"]),
