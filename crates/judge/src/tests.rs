@@ -160,6 +160,19 @@ fn rows_that_name_restrictions() {
 }
 
 #[test]
+fn tables_that_fail() {
+    let failed = "451 4.3.5 <a@good.example>: Sender address rejected: Server configuration error";
+    for (list, expected) in [
+        ("check_sender_access fail:x", failed),
+        // A failing table may only warn, a row that means nothing never.
+        ("warn_if_reject check_sender_access fail:x", "permit"),
+        ("warn_if_reject check_sender_access inline:{good.example=whatever}", "451 4.3.5 Server configuration error"),
+    ] {
+        check(&format!("[restrictions]\nsender = \"{list}\"\n"), expected, 0);
+    }
+}
+
+#[test]
 fn rows_that_mean_nothing_are_told() {
     let rows = "{{a=whatever}, {b=reject_rbl_client}, {c=hash:/x}, {d=circle}, {e=OK}, {f=permit, reject}}";
     let settings = settings(&format!(

@@ -158,8 +158,10 @@ pub(super) fn rule<'a>(
         None => return Ruling::dunno(),
         Some(Ok(found)) => found,
         Some(Err(unavailable)) => {
-            let remark = format!("{}: {unavailable}", access.table.name);
-            return Ruling::unknown(UnknownClass::Table, server_error()).noting(remark);
+            // As Postfix has it: a row with this reply. Unlike a mistake in a row it may be only a warning.
+            let named = Named { name: &name(), class: subject.reply_class() };
+            let reply = named.rejected(451, "4.3.5", "Server configuration error");
+            return Ruling::refuse(reply, Reason::TableFailure).noting(format!("{}: {unavailable}", access.table.name));
         }
     };
     let name = &*name();
