@@ -33,9 +33,9 @@ pub(crate) enum Says {
     /// Take the message and throw it away.
     Discard,
     /// Let the message go on, and do this with it.
-    Message(MessageAction),
+    Message(Box<MessageAction>),
     /// What these restrictions say.
-    Restrictions(Row),
+    Restrictions(Box<Row>),
     /// It cannot say: [`crate::verdict`] knows what then.
     Unknown(Unknown),
 }
@@ -91,10 +91,13 @@ pub(crate) enum UnknownClass {
 }
 
 impl Says {
-    /// The restrictions of a row, if it names some.
-    pub(crate) fn row(&self) -> Option<Row> {
-        match self {
-            Self::Restrictions(row) => Some(row.clone()),
+    /// Takes out the restrictions of a row, if it names some.
+    pub(crate) fn take_row(&mut self) -> Option<Box<Row>> {
+        if !matches!(self, Self::Restrictions(_)) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Dunno) {
+            Self::Restrictions(row) => Some(row),
             _ => None,
         }
     }
@@ -105,7 +108,8 @@ impl OnPermit {
     pub(crate) fn applied(self, ruling: Ruling) -> Ruling {
         match (ruling.says, self) {
             (Says::Restrictions(row), Self::Dunno | Self::ServerError) => {
-                Ruling { says: Says::Restrictions(Row { on_permit: self, ..row }), evidence: ruling.evidence }
+                let row = Row { on_permit: self, ..*row };
+                Ruling { says: Says::Restrictions(row.into()), evidence: ruling.evidence }
             }
             (Says::Permit(_), Self::Dunno) => Ruling { says: Says::Dunno, evidence: ruling.evidence },
             (Says::Permit(_), Self::ServerError) => {

@@ -42,6 +42,9 @@ pub struct Settings {
     pub(crate) delay_reject: bool,
     pub(crate) helo_required: bool,
     pub(crate) postfix: Postfix,
+    /// Whether the name of a domain means its subdomains too: in access tables, in `relay_domains`.
+    pub(crate) access_parents_match: bool,
+    relay_parents_match: bool,
     /// Replies for DNS lists that have one of their own (Postfix: rbl_reply_maps).
     pub(crate) rbl_reply_maps: Vec<Arc<Table>>,
     /// In the order of evaluation.
@@ -85,6 +88,8 @@ impl Settings {
             mynetworks: config.mynetworks.get_ref().clone(),
             delay_reject: config.restrictions.delay_reject,
             helo_required: config.restrictions.helo_required,
+            access_parents_match: config.postfix.parents_match("smtpd_access_maps"),
+            relay_parents_match: config.postfix.parents_match("relay_domains"),
             postfix: config.postfix.clone(),
             rbl_reply_maps,
             lists,
@@ -130,7 +135,7 @@ impl Settings {
             return Class::Foreign;
         }
         let mut parents = std::iter::successors(Some(domain), |name| name.split_once('.').map(|(_, parent)| parent));
-        let is_relayed = if self.postfix.parents_match("relay_domains") {
+        let is_relayed = if self.relay_parents_match {
             parents.any(|name| self.relay_domains.contains(name))
         } else {
             // Then a subdomain is meant by its parent's name with a dot before it.

@@ -198,17 +198,20 @@ impl Table {
     }
 
     fn find_within(&self, key: &str, work: &mut Work) -> Result<Option<Found<'_>>, Unavailable> {
-        let key = if self.is_of_patterns() { Cow::Borrowed(key) } else { lower_case(key) };
         match &self.rows {
-            Rows::Keyed(rows) => Ok(rows.get(&*key).map(keyed::Row::found)),
+            Rows::Keyed(rows) => Ok(rows.get(&*lower_case(key)).map(keyed::Row::found)),
             Rows::Networks(networks) => Ok(key.parse().ok().and_then(|address| networks.find(address))),
-            Rows::Patterns(rules) => rules.find(&key, work),
+            Rows::Patterns(rules) => rules.find(key, work),
             Rows::Static(value) => Ok(Some(Found { value: (&**value).into(), line: 0 })),
-            Rows::Random(values) => Ok(pick(values, &key).map(|value| Found { value: value.into(), line: 0 })),
-            Rows::Union(tables) => find_in_all(tables, &key, work),
-            Rows::Pipe(tables) => find_through(tables, &key, work),
+            Rows::Random(values) => Ok(pick(values, key).map(|value| Found { value: value.into(), line: 0 })),
+            Rows::Union(tables) => find_in_all(tables, &self.folded(key), work),
+            Rows::Pipe(tables) => find_through(tables, &self.folded(key), work),
             Rows::Fail => Err(Unavailable::Fail),
         }
+    }
+
+    fn folded<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        if self.is_of_patterns() { key.into() } else { lower_case(key) }
     }
 
     /// Whether keys reach it as they are, and whole. Of tables inside of a table the first decides.

@@ -110,7 +110,7 @@ impl Scales {
             // Most have nothing to say.
             Says::Dunno | Says::Restrictions(_) => return (Outcome::Dunno, Next::Restriction),
             Says::Message(action) => {
-                self.actions.push(action);
+                self.actions.push(*action);
                 return (Outcome::Dunno, Next::Restriction);
             }
             Says::Unknown(unknown) => when_unknown(unknown),

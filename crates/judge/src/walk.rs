@@ -62,11 +62,11 @@ impl<'a> Walk<'a> {
                 scales.begin();
             }
             for (position, restriction) in list.restrictions.iter().enumerate() {
-                let (ruling, micros) = match self.lists[index].take(position) {
+                let (mut ruling, micros) = match self.lists[index].take(position) {
                     Slot::Ruled(ruling, micros) => (ruling, micros),
                     waiting => self.wait(index, position, waiting).await,
                 };
-                let row = ruling.says.row();
+                let row = ruling.says.take_row();
                 let mut next = self.weigh(&mut scales, list, restriction, restriction.warn, (ruling, micros));
                 if let Some(row) = row {
                     next = Box::pin(self.descend(&mut scales, index, row, restriction.warn)).await;
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Weighs the restrictions that a row of an access table names, one after the other.
-    async fn descend(&mut self, scales: &mut Scales, index: usize, row: Row, warn: bool) -> Next {
+    async fn descend(&mut self, scales: &mut Scales, index: usize, row: Box<Row>, warn: bool) -> Next {
         let (list, case) = (self.lists[index].list, Arc::clone(&self.lists[index].case));
         for restriction in &*row.restrictions {
             let (ruling, micros) = match restrictions::begin(&case, restriction, &row.about) {
@@ -106,8 +106,8 @@ impl<'a> Walk<'a> {
             };
             let warn = warn || restriction.warn;
             let permits = matches!(ruling.says, Says::Permit(_));
-            let ruling = row.on_permit.applied(ruling);
-            let inner = ruling.says.row();
+            let mut ruling = row.on_permit.applied(ruling);
+            let inner = ruling.says.take_row();
             let mut next = self.weigh(scales, list, restriction, warn, (ruling, micros));
             if let Some(inner) = inner {
                 next = Box::pin(self.descend(scales, index, inner, warn)).await;

@@ -104,7 +104,7 @@ pub(super) fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Opti
 /// Parents stand in a table by their name, or with a dot before it, as the administrator has it
 /// (parent_domain_matches_subdomains).
 fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>> {
-    let after_dot = usize::from(case.settings.postfix.parents_match("smtpd_access_maps"));
+    let after_dot = usize::from(case.settings.access_parents_match);
     // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
     let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + after_dot);
     let mut rest = name;
@@ -188,12 +188,12 @@ pub(super) fn rule<'a>(
         Action::Hold | Action::Discard | Action::Message(_) if case.facts.envelope.is_none() => Ruling::dunno(),
         Action::Hold => Says::Hold.into(),
         Action::Discard => Says::Discard.into(),
-        Action::Message(action) => Says::Message(action).into(),
+        Action::Message(action) => Says::Message(action.into()).into(),
         Action::Incomplete(needs) => Ruling::dunno().noting(needs),
         Action::Unusable if let Some(restrictions) = access.lists.get(&*row.value) => {
             let about = About::Row { name: name.into(), class: subject.reply_class() };
-            Says::Restrictions(Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit })
-                .into()
+            let row = Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit };
+            Says::Restrictions(row.into()).into()
         }
         Action::Unusable => Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action"),
     };
