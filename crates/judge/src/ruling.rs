@@ -151,6 +151,14 @@ impl Ruling {
         self
     }
 
+    /// The same ruling on the grounds of these answers before all others.
+    pub(crate) fn after(mut self, answers: Vec<Arc<DnsAnswer>>) -> Self {
+        if !answers.is_empty() {
+            self.evidence.splice(0..0, answers.into_iter().map(Evidence::Dns));
+        }
+        self
+    }
+
     /// The same ruling, with a remark.
     pub(crate) fn noting(self, text: impl Into<Box<str>>) -> Self {
         self.with(Evidence::Note(text.into()))

@@ -39,15 +39,13 @@ pub(super) async fn reject_rhsbl(case: &Case, subject: Subject, list: &DnsList) 
     };
     let question = what.and_then(listed_domain).map(|domain| list.domain_question(&domain));
     let (Some(what), Some(question)) = (what, question) else { return Ruling::dunno().on(answers) };
-    let mut ruling = reject_if_listed(case, list, &question, subject, || what.to_owned()).await;
-    ruling.evidence.splice(0..0, answers.into_iter().map(Evidence::Dns));
-    ruling
+    reject_if_listed(case, list, &question, subject, || what.to_owned()).await.after(answers)
 }
 
 /// Lets clients in whose address is listed, if the recipient is ours.
 pub(super) async fn permit_dnswl_client(case: &Case, list: &DnsList) -> Ruling {
     let address = case.client().address;
-    permit_if_listed(case, list, &list.address_question(address), &address.to_string()).await
+    permit_if_listed(case, list, &list.address_question(address), || address.to_string()).await
 }
 
 /// Lets clients in whose verified name is in a listed domain, if the recipient is ours.
@@ -55,9 +53,7 @@ pub(super) async fn permit_rhswl_client(case: &Case, list: &DnsList) -> Ruling {
     let looked = case.name(Subject::Client).await;
     let ClientName::Known(name) = &looked.name else { return Ruling::dunno().on(looked.answers) };
     let Some(domain) = listed_domain(name) else { return Ruling::dunno().on(looked.answers) };
-    let mut ruling = permit_if_listed(case, list, &list.domain_question(&domain), name).await;
-    ruling.evidence.splice(0..0, looked.answers.into_iter().map(Evidence::Dns));
-    ruling
+    permit_if_listed(case, list, &list.domain_question(&domain), || name.to_string()).await.after(looked.answers)
 }
 
 /// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
@@ -82,7 +78,7 @@ fn listed_domain(what: &str) -> Option<Cow<'_, str>> {
     dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain))
 }
 
-async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: &str) -> Ruling {
+async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: impl Fn() -> String) -> Ruling {
     if !is_authorized(case) {
         return Ruling::dunno().noting("the recipient is not ours: a welcome host must not relay");
     }
@@ -91,14 +87,14 @@ async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: &st
     }
     let answer = case.asker.lookup(question, RecordType::A).await;
     if answer.failure().is_some_and(|failure| failure.is_temporary()) {
-        let named = Named { name: what, class: Subject::Client.reply_class() };
+        let named = Named { name: &what(), class: Subject::Client.reply_class() };
         let reply = named.rejected(450, "4.7.1", "Service unavailable");
         return Ruling::unknown(UnknownClass::WelcomeList, reply).on([answer]);
     }
     if !list.counts(&answer) {
         return Ruling::dunno().on([answer]);
     }
-    Ruling::permit(Reason::WelcomeListed).with(listing(list, what)).on([answer])
+    Ruling::permit(Reason::WelcomeListed).with(listing(list, &what())).on([answer])
 }
 
 async fn reject_if_listed(
