@@ -104,6 +104,8 @@ impl Scales {
 
     /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
     pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> (Outcome, Next) {
+        // A fault of the configuration is never only a warning.
+        let is_fault = matches!(says, Says::Unknown(Unknown { class: UnknownClass::Table, .. }));
         let says = match says {
             // Most have nothing to say.
             Says::Dunno | Says::Restrictions(_) => return (Outcome::Dunno, Next::Restriction),
@@ -120,8 +122,7 @@ impl Scales {
                 self.permit = Some(held(None, reason));
                 (Outcome::Permit, Next::List)
             }
-            // A fault of the configuration is never only a warning.
-            Says::Refuse(_, reason) if warn && reason != Reason::TableFailure => (Outcome::Warn, Next::Restriction),
+            Says::Refuse(..) if warn && !is_fault => (Outcome::Warn, Next::Restriction),
             Says::Refuse(reply, reason) => self.refuse(held(Some(reply), reason)),
             Says::DeferIfPermit(..) if warn => (Outcome::Warn, Next::Restriction),
             Says::DeferIfPermit(reply, reason) => {

@@ -154,22 +154,24 @@ pub(super) fn rule<'a>(
     subject: Subject,
     name: impl Fn() -> Cow<'a, str>,
 ) -> Ruling {
-    let (key, row) = match hit {
-        None => return Ruling::dunno(),
-        Some(Ok(found)) => found,
-        Some(Err(unavailable)) => {
-            let remark = format!("{}: {unavailable}", access.table.name);
-            return Ruling::unknown(UnknownClass::Table, server_error()).noting(remark);
+    let Some(found) = hit else { return Ruling::dunno() };
+    let name = &*name();
+    let named = Named { name, class: subject.reply_class() };
+    let (key, row) = match found {
+        Ok(found) => found,
+        // As if a row said so: warn_if_reject makes a warning of it.
+        Err(unavailable) => {
+            let fault = server_error();
+            let reply = named.rejected(fault.code, &fault.enhanced, &fault.text);
+            return Ruling::refuse(reply, Reason::TableFailure).noting(format!("{}: {unavailable}", access.table.name));
         }
     };
-    let name = &*name();
     let evidence = Evidence::Table {
         table: access.table.name.clone(),
         key: key.into(),
         value: row.value.clone().into(),
         line: row.line,
     };
-    let named = Named { name, class: subject.reply_class() };
     let reply = |answer: &Answer<'_>| -> Box<Reply> {
         named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
     };
