@@ -121,9 +121,9 @@ fn config_file(case: &Value, folder: &Path) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    // What set_aside() looks at stands in a case without being used, too.
-    let networks = Some(text(config, "mynetworks")).filter(|value| !value.contains("/27") && !value.contains(':'));
-    let networks = networks.map_or_else(String::new, |_| names("mynetworks"));
+    // Cases that do not ask for them have some, too, that would be refused at the start.
+    let unused = ["168.100.3.1/27", "fail:"].iter().any(|word| text(config, "mynetworks").contains(word));
+    let networks = if unused { String::new() } else { names("mynetworks") };
     let mut toml = format!(
         "hostname = \"mail.test.invalid\"\nmynetworks = [{networks}]\ndomains = [{}]\nrelay_domains = [{}]\n[restrictions]\ndelay_reject = false\nhelo_required = false\n",
         names("mydestination"),

@@ -20,6 +20,11 @@ pub fn lines(key: &str, action: &str, way: usize) -> Vec<(String, String)> {
     }
 }
 
+/// Whether the action is a refusal whose text may go on.
+pub fn is_text(action: &str) -> bool {
+    ["REJECT ", "DEFER ", "4", "5"].iter().any(|start| action.starts_with(start))
+}
+
 /// A pattern of two groups, and the action with both where it is a text for the client.
 fn captured(key: &str, action: &str) -> (String, String) {
     let (left, right) = match key {
@@ -29,8 +34,7 @@ fn captured(key: &str, action: &str) -> (String, String) {
             (escaped(left), escaped(right))
         }
     };
-    let has_text = ["REJECT ", "DEFER ", "4", "5"].iter().any(|start| action.starts_with(start));
-    let action = if has_text { format!("{action} $2-${{1}}$$$(2)") } else { action.to_owned() };
+    let action = if is_text(action) { format!("{action} $2-${{1}}$$$(2)") } else { action.to_owned() };
     (format!("/^({left})({right})$/"), action)
 }
 

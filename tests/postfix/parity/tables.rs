@@ -139,11 +139,10 @@ impl Table {
             "inline" => inline(self.pairs()),
             "static" => format!("static:{{{}}}", self.pairs().last().expect("a table has rows").1),
             "unionmap" => {
-                let (even, odd): (Vec<_>, Vec<_>) = self.pairs().enumerate().partition(|(index, _)| index % 2 == 0);
-                // What both say is joined.
-                let both = odd.into_iter().map(|(_, row)| row).filter(|row| Some(*row) != self.pairs().last());
-                let second = inline(both.chain(self.pairs().last()));
-                let first = inline(even.into_iter().map(|(_, row)| row));
+                // What both say is joined; restrictions that are joined we do not know.
+                let texts = self.pairs().skip(1).filter(|(_, action)| patterns::is_text(action));
+                let first = inline(self.pairs().take(1).chain(texts));
+                let second = inline(self.pairs());
                 format!("unionmap:{{{first}, {}}}", if self.fails { FAIL } else { &second })
             }
             "pipemap" => {
