@@ -14,10 +14,10 @@ test:
 	sh tests/peers/install.sh
 	cargo test --locked --workspace
 
-# The same with 5,000 drawn sessions.
+# The same with 10,000 drawn sessions.
 test-long:
 	sh tests/peers/install.sh
-	PORTCULLIS_PARITY_SESSIONS=5000 cargo test --locked --workspace
+	PORTCULLIS_PARITY_SESSIONS=10000 cargo test --locked --workspace
 
 # Format, lints, licences.
 lint:

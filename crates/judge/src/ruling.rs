@@ -86,7 +86,7 @@ pub(crate) enum UnknownClass {
     BlockList,
     /// A welcome list.
     WelcomeList,
-    /// An access table.
+    /// A table of addresses, or a row that no table may hold.
     Table,
 }
 

@@ -263,16 +263,20 @@ impl Draft {
             let key = keys[self.random.below(keys.len())].clone();
             table.put(&tables::spelt(key, &mut self.random), text);
             // Which servers the session names is for the DNS to say.
-            self.must_refuse = situation == Situation::Hit && refuses && !kind.asks;
+            self.must_refuse = match situation {
+                Situation::Hit => refuses && !kind.asks,
+                Situation::Failure => !kind.asks,
+                _ => false,
+            };
+            if let Situation::Failure | Situation::WarnedFailure = situation {
+                table.fail();
+            }
         }
         self.use_table(kind, table)
     }
 
-    /// A table that holds nobody of this world.
     fn table_of_others(&self, table_type: &'static str) -> Table {
-        let mut table = Table::new(&self.directory, self.number, self.files.len(), table_type);
-        table.put(if table_type == "cidr" { "192.168.0.0/16" } else { "nobody.invalid" }, "REJECT");
-        table
+        Table::of_others(&self.directory, self.number, self.files.len(), table_type)
     }
 
     fn use_table(&mut self, kind: &Kind, table: Table) -> String {
@@ -292,13 +296,13 @@ impl Draft {
         let kind = self.random.pick(KINDS);
         match kind.argument {
             Argument::List | Argument::FilteredList => format!("{} {LIST_EMPTY}", kind.name),
-            Argument::Table(table_type) => {
+            Argument::Table(table_type) if table_type != "fail" => {
                 let table = self.table_of_others(table_type);
                 self.use_table(&kind, table)
             }
             Argument::None if kind.name.ends_with("unauth_destination") && session.is_for_us() => kind.name.into(),
             Argument::None if !kind.permits => format!("warn_if_reject {}", kind.name),
-            Argument::None => format!("reject_rbl_client {LIST_EMPTY}"),
+            Argument::None | Argument::Table(_) => format!("reject_rbl_client {LIST_EMPTY}"),
         }
     }
 

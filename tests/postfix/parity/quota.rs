@@ -35,7 +35,7 @@ pub enum Argument {
     List,
     /// A DNS list with a filter: `zone=127.0.0.[2..4]`.
     FilteredList,
-    /// An access table: `hash`, `cidr` or `inline`.
+    /// An access table of this type.
     Table(&'static str),
 }
 
@@ -61,13 +61,13 @@ pub enum Situation {
     Hit,
     /// It does not.
     Miss,
-    /// The DNS cannot answer it.
+    /// The DNS or the table cannot answer it.
     Failure,
     /// It would act, but a permit stands before it.
     AfterPermit,
     /// It would act, but `warn_if_reject` stands before it.
     Warned,
-    /// The DNS cannot answer it, and `warn_if_reject` stands before it.
+    /// The DNS or the table cannot answer it, and `warn_if_reject` stands before it.
     WarnedFailure,
 }
 
@@ -149,12 +149,40 @@ pub const KINDS: &[Kind] = &[
     table("check_client_access", Subject::Client, "hash"),
     table("check_client_access", Subject::Client, "cidr"),
     table("check_client_access", Subject::Client, "inline"),
+    table("check_client_access", Subject::Client, "texthash"),
+    table("check_client_access", Subject::Client, "regexp"),
+    table("check_client_access", Subject::Client, "pcre"),
+    table("check_client_access", Subject::Client, "static"),
+    table("check_client_access", Subject::Client, "unionmap"),
+    table("check_client_access", Subject::Client, "pipemap"),
+    table("check_client_access", Subject::Client, "fail"),
     table("check_helo_access", Subject::Helo, "hash"),
     table("check_helo_access", Subject::Helo, "inline"),
+    table("check_helo_access", Subject::Helo, "texthash"),
+    table("check_helo_access", Subject::Helo, "regexp"),
+    table("check_helo_access", Subject::Helo, "pcre"),
+    table("check_helo_access", Subject::Helo, "static"),
+    table("check_helo_access", Subject::Helo, "unionmap"),
+    table("check_helo_access", Subject::Helo, "pipemap"),
+    table("check_helo_access", Subject::Helo, "fail"),
     table("check_sender_access", Subject::Sender, "hash"),
     table("check_sender_access", Subject::Sender, "inline"),
+    table("check_sender_access", Subject::Sender, "texthash"),
+    table("check_sender_access", Subject::Sender, "regexp"),
+    table("check_sender_access", Subject::Sender, "pcre"),
+    table("check_sender_access", Subject::Sender, "static"),
+    table("check_sender_access", Subject::Sender, "unionmap"),
+    table("check_sender_access", Subject::Sender, "pipemap"),
+    table("check_sender_access", Subject::Sender, "fail"),
     table("check_recipient_access", Subject::Recipient, "hash"),
     table("check_recipient_access", Subject::Recipient, "inline"),
+    table("check_recipient_access", Subject::Recipient, "texthash"),
+    table("check_recipient_access", Subject::Recipient, "regexp"),
+    table("check_recipient_access", Subject::Recipient, "pcre"),
+    table("check_recipient_access", Subject::Recipient, "static"),
+    table("check_recipient_access", Subject::Recipient, "unionmap"),
+    table("check_recipient_access", Subject::Recipient, "pipemap"),
+    table("check_recipient_access", Subject::Recipient, "fail"),
     table("check_reverse_client_hostname_access", Subject::Client, "hash"),
     table("check_reverse_client_hostname_access", Subject::Client, "cidr"),
     servers("check_client_mx_access", Subject::ClientName),
@@ -186,11 +214,14 @@ const SITUATIONS: [Situation; 6] = [
 impl Kind {
     /// Whether it can be in this situation at all.
     fn can_be(&self, situation: Situation) -> bool {
+        let Self { argument, subject, asks, .. } = *self;
         match situation {
-            Situation::Hit | Situation::AfterPermit | Situation::Warned => true,
-            Situation::Miss => self.subject != Subject::Nothing,
-            // A table's file does not fail for a while: Postfix would not start without it.
-            Situation::Failure | Situation::WarnedFailure => self.asks,
+            Situation::Hit | Situation::Warned => argument != Argument::Table("fail"),
+            Situation::Miss => subject != Subject::Nothing && !matches!(argument, Argument::Table("fail" | "static")),
+            Situation::AfterPermit => true,
+            Situation::Failure | Situation::WarnedFailure => {
+                asks || matches!(argument, Argument::Table("fail" | "unionmap" | "pipemap"))
+            }
         }
     }
 

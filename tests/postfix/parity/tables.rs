@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::patterns::{self, ANYTHING};
 use super::quota::Subject;
 use super::session::{Address, Session};
 use super::world::{self, HELO_NAMES, MAIL_DOMAINS};
@@ -79,18 +80,26 @@ pub const ACTIONS: [Action; 46] = [
 const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.2.0.0/15", "!10.0.0.0/8", "2001:db8::/32", "45.1.0.3", "192.0.2.0/24"];
 const CLIENT_KEYS: [&str; 6] = ["good.test", "10.2", "10.3.0.1", "unknown", "2001:db8:1", "sub.good.test"];
 
+/// The table that cannot answer.
+const FAIL: &str = "fail:drawn";
+
 /// A table in the making.
 #[derive(Clone)]
 pub struct Table {
     table_type: &'static str,
     path: PathBuf,
     rows: Vec<(String, String)>,
+    /// In which way patterns match their keys.
+    way: usize,
+    /// Whether a table inside of it cannot answer.
+    fails: bool,
 }
 
 impl Table {
     /// An empty table of this type; `number` and `index` tell its file from others.
     pub fn new(directory: &Path, number: usize, index: usize, table_type: &'static str) -> Self {
-        Self { table_type, path: directory.join(format!("table{number}_{index}")), rows: Vec::new() }
+        let path = directory.join(format!("table{number}_{index}"));
+        Self { table_type, path, rows: Vec::new(), way: number.wrapping_add(index), fails: false }
     }
 
     /// A table that permits every client.
@@ -99,6 +108,22 @@ impl Table {
         table.put("0.0.0.0/0", "OK");
         table.put("::/0", "OK");
         table
+    }
+
+    /// A table that holds nobody of this world; of `static:` that says nothing of them.
+    pub fn of_others(directory: &Path, number: usize, index: usize, table_type: &'static str) -> Self {
+        let mut table = Self::new(directory, number, index, table_type);
+        match table_type {
+            "cidr" => table.put("192.168.0.0/16", "REJECT"),
+            "static" => table.put(ANYTHING, "DUNNO"),
+            _ => table.put("nobody.invalid", "REJECT"),
+        }
+        table
+    }
+
+    /// Becomes one that cannot answer for its keys.
+    pub fn fail(&mut self) {
+        self.fails = true;
     }
 
     /// Adds a row, unless the table has its key.
@@ -110,16 +135,34 @@ impl Table {
 
     /// As a restriction names it.
     pub fn name(&self) -> String {
-        if self.is_file() {
-            return format!("{}:{}", self.table_type, self.path.display());
+        match self.table_type {
+            "inline" => inline(self.pairs()),
+            "static" => format!("static:{{{}}}", self.pairs().last().expect("a table has rows").1),
+            "unionmap" => {
+                // What both say is joined; restrictions that are joined we do not know.
+                let texts = self.pairs().skip(1).filter(|(_, action)| patterns::is_text(action));
+                let first = inline(self.pairs().take(1).chain(texts));
+                let second = inline(self.pairs());
+                format!("unionmap:{{{first}, {}}}", if self.fails { FAIL } else { &second })
+            }
+            "pipemap" => {
+                let numbers: Vec<String> = (0..self.rows.len()).map(|number| format!("row{number}")).collect();
+                let first = inline(self.pairs().zip(&numbers).map(|((key, _), number)| (key, number.as_str())));
+                let second = inline(self.pairs().zip(&numbers).map(|((_, action), number)| (number.as_str(), action)));
+                format!("pipemap:{{{first}, {}}}", if self.fails { FAIL } else { &second })
+            }
+            "fail" => FAIL.to_owned(),
+            _ => format!("{}:{}", self.table_type, self.path.display()),
         }
-        let rows: Vec<String> = self.rows.iter().map(|(key, action)| format!("{{{key} = {action}}}")).collect();
-        format!("inline:{{{}}}", rows.join(", "))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rows.iter().map(|(key, action)| (key.as_str(), action.as_str()))
     }
 
     /// Whether its rows stand in a file.
     pub fn is_file(&self) -> bool {
-        self.table_type != "inline"
+        !matches!(self.table_type, "inline" | "static" | "unionmap" | "pipemap" | "fail")
     }
 
     /// The file, if Postfix needs it compiled.
@@ -130,11 +173,19 @@ impl Table {
     /// Writes the file. A long action goes on in a second line.
     pub fn write(&self) -> std::io::Result<()> {
         let mut text = String::from("# drawn\n\n");
-        for (key, action) in &self.rows {
-            let _ = match action.match_indices(' ').nth(1) {
-                Some((second, _)) => writeln!(text, "{key}\t{}\n # aside\n  {}", &action[..second], &action[second..]),
-                None => writeln!(text, "{key}\t{action}"),
+        for (index, (key, action)) in self.pairs().enumerate() {
+            let lines = match self.table_type {
+                "regexp" | "pcre" => patterns::lines(key, action, self.way.wrapping_add(index)),
+                _ => vec![(key.to_owned(), action.to_owned())],
             };
+            for (key, action) in lines {
+                let _ = match action.match_indices(' ').nth(1) {
+                    Some((second, _)) => {
+                        writeln!(text, "{key}\t{}\n # aside\n  {}", &action[..second], &action[second..])
+                    }
+                    None => writeln!(text, "{key}\t{action}"),
+                };
+            }
         }
         std::fs::write(&self.path, text)
     }
@@ -145,6 +196,12 @@ impl fmt::Display for Table {
         write!(f, "{}:", self.name())?;
         self.rows.iter().try_for_each(|(key, action)| write!(f, " {key} -> {action};"))
     }
+}
+
+/// A table that stands in the list itself.
+fn inline<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let rows: Vec<String> = rows.map(|(key, action)| format!("{{{key} = {action}}}")).collect();
+    format!("inline:{{{}}}", rows.join(", "))
 }
 
 /// Adds some rows about anything that `subject` may be.
@@ -191,10 +248,23 @@ pub fn keys(subject: Subject, table_type: &str, session: &Session, spelling: Spe
         Subject::Sender => address_keys(&session.sender, spelling),
         _ => address_keys(&session.recipient, spelling),
     };
+    if is_of_patterns(table_type) {
+        keys.truncate(1);
+    }
     keys.retain(|key| is_plain(key));
-    let everything = if session.client.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-    keys.push(if table_type == "cidr" { everything.into() } else { format!("{}test", spelling.dot) });
+    let everything = match table_type {
+        "cidr" if session.client.is_ipv4() => "0.0.0.0/0",
+        "cidr" => "::/0",
+        _ if is_of_patterns(table_type) => ANYTHING,
+        _ => &format!("{}test", spelling.dot),
+    };
+    keys.push(everything.to_owned());
     keys
+}
+
+/// Whether a table of this type is asked for nothing but the whole of a thing.
+fn is_of_patterns(table_type: &str) -> bool {
+    matches!(table_type, "regexp" | "pcre")
 }
 
 /// Keys of servers of this world, by name and by address; `test` is the parent of nearly all.

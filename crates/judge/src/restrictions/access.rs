@@ -154,24 +154,23 @@ pub(super) fn rule<'a>(
     subject: Subject,
     name: impl Fn() -> Cow<'a, str>,
 ) -> Ruling {
-    let (key, row) = match hit {
-        None => return Ruling::dunno(),
-        Some(Ok(found)) => found,
-        Some(Err(unavailable)) => {
-            // As Postfix has it: a row with this reply. Unlike a mistake in a row it may be only a warning.
-            let named = Named { name: &name(), class: subject.reply_class() };
+    let Some(found) = hit else { return Ruling::dunno() };
+    let name = &*name();
+    let named = Named { name, class: subject.reply_class() };
+    let (key, row) = match found {
+        Ok(found) => found,
+        // As if a row said so. Unlike a mistake in a row it may be only a warning.
+        Err(unavailable) => {
             let reply = named.rejected(451, "4.3.5", "Server configuration error");
             return Ruling::refuse(reply, Reason::TableFailure).noting(format!("{}: {unavailable}", access.table.name));
         }
     };
-    let name = &*name();
     let evidence = Evidence::Table {
         table: access.table.name.clone(),
         key: key.into(),
         value: row.value.clone().into(),
         line: row.line,
     };
-    let named = Named { name, class: subject.reply_class() };
     let reply = |answer: &Answer<'_>| -> Box<Reply> {
         named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
     };

@@ -9,7 +9,7 @@ use facts::{ClientName, DnsAnswer, Evidence, Reason, Record, RecordType, domain_
 use super::rbl_reply::Listed;
 use crate::case::Case;
 use crate::destination::Destination;
-use crate::reply::{Named, reply};
+use crate::reply::{Named, reply, server_error};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, UnknownClass};
 
@@ -118,9 +118,11 @@ async fn reject_if_listed(
     // Only a listing is worth a second question.
     let text = case.asker.lookup(question, RecordType::Txt).await;
     let what = what();
-    let (reply, remark) = Listed { list, what: &what, subject, text: &joined_text(&text) }.reply(case);
-    let ruling = Ruling::refuse(reply, Reason::BlockListed).with(listing(list, &what)).on([answer, text]);
-    remark.into_iter().fold(ruling, Ruling::with)
+    let ruling = match (Listed { list, what: &what, subject, text: &joined_text(&text) }).reply(case) {
+        Ok((reply, remark)) => remark.into_iter().fold(Ruling::refuse(reply, Reason::BlockListed), Ruling::with),
+        Err(why) => Ruling::unknown(UnknownClass::Table, server_error()).noting(why),
+    };
+    ruling.with(listing(list, &what)).on([answer, text])
 }
 
 fn listing(list: &DnsList, what: &str) -> Evidence {

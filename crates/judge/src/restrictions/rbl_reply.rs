@@ -9,6 +9,7 @@ use crate::case::Case;
 use crate::macros::expand;
 use crate::reply::{TEMPFAIL_CODE, enhanced_for, reply};
 use crate::restriction::Subject;
+use crate::tables::Found;
 use crate::tables::action::split_enhanced;
 
 /// What a DNS list has said, for `$rbl_…` in a reply.
@@ -23,11 +24,11 @@ pub(super) struct Listed<'a> {
 
 impl Listed<'_> {
     /// The reply, and a remark where a template of the administrator's could not be used.
-    pub(super) fn reply(&self, case: &Case) -> (Reply, Option<Evidence>) {
-        let tables = &case.settings.rbl_reply_maps;
-        let of = |key| tables.iter().find_map(|table| table.find(key).ok().flatten());
-        let own = of(&self.list.text).or_else(|| of(&self.list.zone));
-        let own = own.map(|row| expand(&row.value, false, &|name| self.value(case, name)));
+    ///
+    /// # Errors
+    /// A table of replies cannot say anything.
+    pub(super) fn reply(&self, case: &Case) -> Result<(Reply, Option<Evidence>), String> {
+        let own = self.own_template(case)?.map(|row| expand(&row.value, false, &|name| self.value(case, name)));
         let remark = match &own {
             Some(Err(error)) => Some(Evidence::Note(format!("rbl_reply_maps: {error}").into())),
             _ => None,
@@ -36,7 +37,20 @@ impl Listed<'_> {
             || expand(case.settings.postfix.default_rbl_reply.get_ref(), false, &|name| self.value(case, name));
         // The default was checked when it was read.
         let text = own.and_then(Result::ok).or_else(|| default().ok()).unwrap_or_default();
-        (self.reply_of(&text), remark)
+        Ok((self.reply_of(&text), remark))
+    }
+
+    fn own_template<'c>(&self, case: &'c Case) -> Result<Option<Found<'c>>, String> {
+        for key in [&self.list.text, &self.list.zone] {
+            for table in &case.settings.rbl_reply_maps {
+                match table.find(key) {
+                    Ok(None) => {}
+                    Ok(found) => return Ok(found),
+                    Err(unavailable) => return Err(format!("{}: {unavailable}", table.name)),
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn reply_of(&self, text: &str) -> Reply {

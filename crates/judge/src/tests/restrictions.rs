@@ -170,6 +170,25 @@ fn encryption_and_certificates() {
 }
 
 #[test]
+fn tables_that_cannot_answer() {
+    let fault = |named: &str| format!("451 4.3.5 {named} rejected: Server configuration error");
+    for (restriction, expected) in [
+        ("check_client_access fail:x", fault("<mail.good.example[192.0.2.9]>: Client host")),
+        ("check_helo_access unionmap:{static:OK,fail:x}", fault("<mail.good.example>: Helo command")),
+        ("check_sender_access pipemap:{static:OK,fail:x}", fault("<a@good.example>: Sender address")),
+        ("check_recipient_access fail:x", fault("<c@ours.example>: Recipient address")),
+        // The fault is a row's as any other.
+        ("warn_if_reject check_sender_access fail:x", REJECTED.to_owned()),
+        ("permit, check_sender_access fail:x", "permit".to_owned()),
+    ] {
+        check(&before_reject(restriction), &session(), Stage::Rcpt, &expected);
+    }
+    let config = before_reject("warn_if_reject reject_rbl_client bl.example");
+    let config = format!("{config}[postfix]\nrbl_reply_maps = \"fail:x\"\n");
+    check(&config, &session(), Stage::Rcpt, "451 4.3.5 Server configuration error");
+}
+
+#[test]
 fn names_of_the_client() {
     let reverse = |table: &str| before_reject(&format!("check_reverse_client_hostname_access inline:{{{table}}}"));
     let forward = before_reject("reject_unknown_forward_client_hostname");
