@@ -10,7 +10,11 @@ fuzz_target!(|text: &str| {
         return;
     }
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), " ");
-    let file = format!("[restrictions]\nrecipient = [\"{escaped}\"]\n");
+    // As a list, as a class that the list names, and as a row of a table.
+    let file = format!(
+        "[restrictions]\nrecipient = [\"{escaped}\"]\nsender = \"$a, check_sender_access static:{{{{a}}}}\"\n\
+         [restrictions.classes]\na = \"{escaped}\"\n[postfix]\ndefault_rbl_reply = \"{escaped}\"\n"
+    );
     let Ok(config) = toml::from_str::<Config>(&file) else { return };
     if let Err(mistakes) = Settings::compile(&config) {
         assert!(!mistakes.is_empty());

@@ -21,5 +21,5 @@ fn look(table: Result<Table, String>, key: &str) {
     let Ok(table) = table else { return };
     let _ = table.find(key);
     let _ = table.find_part(key);
-    table.warnings().chain(table.action_warnings()).for_each(drop);
+    table.warnings().for_each(drop);
 }
