@@ -121,6 +121,8 @@ fn ask(batch: &[Configuration], results: &Results) {
                         let result = put(session, configuration, PORT_OWN + index, ports + worker, &server, postfix);
                         results.lock().unwrap().add(configuration, session, result);
                     }
+                    let (status, log) = server.stop();
+                    assert!(status.success(), "configuration {}: {status}\n{log}", configuration.number);
                 }
             });
         }

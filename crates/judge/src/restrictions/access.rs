@@ -121,9 +121,14 @@ fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>
 pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Hit<'_>> {
     let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
     hostname::push_address(&mut text, address);
-    let separator = if address.is_ipv4() { '.' } else { ':' };
-    let parents = std::iter::successors(text.rsplit_once(separator), |(parent, _)| parent.rsplit_once(separator));
-    find(table, &text).or_else(|| parents.filter_map(|(parent, _)| find_part(table, parent)).next())
+    find_address_as_written(table, &text)
+}
+
+/// The same for an address as somebody wrote it: `010.001.0.1` is another key than `10.1.0.1`.
+pub(super) fn find_address_as_written<'a>(table: &'a Table, address: &str) -> Option<Hit<'a>> {
+    let separator = if address.contains(':') { ':' } else { '.' };
+    let parents = std::iter::successors(address.rsplit_once(separator), |(parent, _)| parent.rsplit_once(separator));
+    find(table, address).or_else(|| parents.filter_map(|(parent, _)| find_part(table, parent)).next())
 }
 
 /// `user+extension@domain`, `user@domain`, the domain and its parents, `user+extension@`, `user@`.

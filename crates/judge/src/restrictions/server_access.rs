@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use facts::{ClientName, DnsAnswer, RecordType, domain_of, hostname};
 
-use super::access::{find_address, find_domain, rule};
+use super::access::{Hit, find_address, find_address_as_written, find_domain, rule};
 use super::hosts::{HOSTS_MAX, addresses, hosts, is_temporary};
 use crate::case::Case;
 use crate::restriction::{Access, Subject};
@@ -64,12 +64,12 @@ impl<'a> Search<'a> {
         what.map(Cow::Borrowed)
     }
 
-    fn check_literal(&mut self, inside: &str) -> Option<Ruling> {
+    fn check_literal(&self, inside: &str) -> Option<Ruling> {
         let address = hostname::strip_ipv6_tag(inside).unwrap_or(inside);
         if !hostname::is_literal_address(inside) {
             return None;
         }
-        self.check_address(hostname::parse_address(address)?)
+        find_address_as_written(&self.access.table, address).map(|found| self.rule(found))
     }
 
     async fn check_servers(&mut self, domain: &str, servers: RecordType) -> Option<Ruling> {
@@ -108,10 +108,10 @@ impl<'a> Search<'a> {
 
     async fn check_host(&mut self, host: &str) -> Option<Ruling> {
         if hostname::is_address(host) {
-            return self.check_address(hostname::parse_address(host)?);
+            return find_address_as_written(&self.access.table, host).map(|found| self.rule(found));
         }
         if let Some(found) = find_domain(self.case, &self.access.table, host) {
-            return Some(rule(self.case, self.access, Some(found), self.subject, || (&*self.name).into()));
+            return Some(self.rule(found));
         }
         self.check_addresses_of(host).await
     }
@@ -129,7 +129,10 @@ impl<'a> Search<'a> {
 
     fn check_address(&mut self, address: IpAddr) -> Option<Ruling> {
         self.addresses_left = self.addresses_left.checked_sub(1)?;
-        let found = find_address(&self.access.table, address)?;
-        Some(rule(self.case, self.access, Some(found), self.subject, || (&*self.name).into()))
+        find_address(&self.access.table, address).map(|found| self.rule(found))
+    }
+
+    fn rule(&self, found: Hit<'_>) -> Ruling {
+        rule(self.case, self.access, Some(found), self.subject, || (&*self.name).into())
     }
 }

@@ -47,6 +47,9 @@ fn servers_by_name_and_address() {
         ("mx", "a@[198.51.100.9]", "198.51.100.9", true),
         ("mx", "a@[IPv6:2001:db8::1]", "2001:db8::1", true),
         ("mx", "a@[198.51.100.9", "198.51.100.9", false),
+        // As the client writes it.
+        ("mx", "a@[198.051.100.009]", "198.051.100", true),
+        ("mx", "a@[198.051.100.009]", "198.51.100.9", false),
         ("mx", "198.51.100.9", "198.51.100.9", true),
         ("mx", "a@", "good.example", false),
         ("ns", "a@good.example", "ns.host.example", true),
