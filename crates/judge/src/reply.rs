@@ -37,8 +37,8 @@ pub(crate) fn server_error() -> Reply {
     Reply::new(451, "4.3.5", "Server configuration error")
 }
 
-/// The enhanced code that fits what is refused, in Postfix's word for it: one for recipients says something else of a sender, and nothing of
-/// a client (RFC 3463 §3.2).
+/// The enhanced code that fits what is refused, which is of this reply class: one for recipients says something else of
+/// a sender, and nothing of a client (RFC 3463 §3.2).
 pub(crate) fn enhanced_for<'a>(enhanced: &'a str, class: &str) -> &'a str {
     let Some(detail) = enhanced.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else { return enhanced };
     match [Subject::Sender, Subject::Recipient].into_iter().find(|subject| subject.reply_class() == class) {
