@@ -174,13 +174,17 @@ impl Asker {
         }
         Counters::add(&self.shared().counters.cache_misses);
         let asking = network.ask(question, &self.tally.queries);
-        let answer = match self.deadline {
-            None => Some(asking.await),
-            // A question that nobody can wait for is not sent.
+        self.in_time(asking).await.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
+    }
+
+    /// What comes out of `work`, unless the deadline comes first. What nobody can wait for is not begun. With a deadline
+    /// it must be awaited inside a tokio runtime.
+    pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.deadline {
+            None => Some(work.await),
             Some(deadline) if deadline <= Instant::now() => None,
-            Some(deadline) => timeout_at(deadline, asking).await.ok(),
-        };
-        answer.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
+            Some(deadline) => timeout_at(deadline, work).await.ok(),
+        }
     }
 
     /// How long ago this asker was made.

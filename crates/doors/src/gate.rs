@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use dns::Dns;
 use facts::{Decision, DecisionId, Facts, Stage, Verdict};
 
+use crate::outside::outside;
 use crate::policy;
 use crate::record::{Entry, Recorder};
 
@@ -20,6 +21,7 @@ pub struct Gate {
     pub dns: ArcSwap<Dns>,
     /// What the doors have done so far.
     pub counters: Counters,
+    outside: judge::Outside,
     recorder: Recorder,
     ids: Ids,
 }
@@ -63,18 +65,19 @@ impl Gate {
             settings: ArcSwap::new(settings),
             dns: ArcSwap::from_pointee(dns),
             counters: Counters::default(),
+            outside: outside(),
             recorder,
             ids: Ids::new(),
         }
     }
 
     /// Decides, counts the decision and writes its log line. After `deadline` what the DNS has not answered counts
-    /// as a temporary failure. `door`: the door's name, for the log.
+    /// as a temporary failure, and policy services have not answered. `door`: the door's name, for the log.
     pub async fn decide(&self, door: &str, facts: &Facts, stage: Stage, deadline: Duration) -> Decision {
         let settings = self.settings.load();
         let asker = self.dns.load().asker().with_deadline(deadline);
         let now = SystemTime::now();
-        let decision = judge::decide(&settings, &asker, facts, stage, self.ids.next(now), now).await;
+        let decision = judge::decide(&settings, &asker, &self.outside, facts, stage, self.ids.next(now), now).await;
         self.counters.decisions(decision.verdict).fetch_add(1, Relaxed);
         self.recorder.record(&Entry { door, facts, decision: &decision, elapsed: asker.elapsed() });
         decision

@@ -7,6 +7,7 @@
 
 mod gate;
 pub mod matrix;
+mod outside;
 pub mod policy;
 pub mod record;
 mod report;

@@ -66,6 +66,8 @@ pub enum Reason {
     BackupMx,
     /// A row of an access table.
     AccessTable,
+    /// An administrator's own policy service.
+    PolicyService,
     /// A DNS list of welcome hosts.
     WelcomeListed,
     /// A DNS block list.
@@ -110,6 +112,8 @@ pub enum Reason {
     DnsFailure,
     /// A table could not be read.
     TableFailure,
+    /// A policy service did not answer.
+    PolicyFailure,
     /// No decision in time.
     Deadline,
     /// A fault of ours.
@@ -248,6 +252,13 @@ pub enum Evidence {
         /// Where the row stands, from 1; 0 for inline tables.
         line: usize,
     },
+    /// An answer of a policy service.
+    Policy {
+        /// Where it listens.
+        service: Box<str>,
+        /// The action that it wants.
+        action: Box<str>,
+    },
     /// Anything else, in words.
     Note(Box<str>),
 }
@@ -259,6 +270,7 @@ impl fmt::Display for Evidence {
             Self::Listing { zone, listed } => write!(f, "{zone} lists {listed}"),
             Self::Table { table, key, value, line: 0 } => write!(f, "{table}: {key} {value}"),
             Self::Table { table, key, value, line } => write!(f, "{table}, line {line}: {key} {value}"),
+            Self::Policy { service, action } => write!(f, "{service}: {action}"),
             Self::Note(text) => f.write_str(text),
         }
     }

@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use dns::lists::reversed;
 use facts::{
-    Certificate, Client, ClientName, DnsAnswer, EmailAddress, Encryption, Facts, Record, RecordType, hostname,
+    Certificate, Client, ClientName, DnsAnswer, EmailAddress, Encryption, Facts, Record, RecordType, Stage, hostname,
 };
 
 use crate::Settings;
 use crate::destination::Destination;
+use crate::outside::Outside;
 use crate::restriction::Subject;
 
 /// One decision in the making: the facts, the settings, and whom to ask. Shared by the questions in flight.
@@ -17,13 +18,22 @@ pub(crate) struct Case {
     pub(crate) settings: Arc<Settings>,
     pub(crate) facts: Facts,
     pub(crate) asker: dns::Asker,
+    pub(crate) outside: Outside,
+    /// Where the session stands, or stood when these facts were known.
+    pub(crate) stage: Stage,
     /// Where the sender's and the recipient's mail goes: several restrictions want to know.
     destinations: [OnceLock<Destination>; 2],
 }
 
 impl Case {
-    pub(crate) fn new(settings: Arc<Settings>, facts: Facts, asker: dns::Asker) -> Self {
-        Self { settings, facts, asker, destinations: Default::default() }
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        facts: Facts,
+        stage: Stage,
+        asker: dns::Asker,
+        outside: Outside,
+    ) -> Self {
+        Self { settings, facts, asker, outside, stage, destinations: Default::default() }
     }
 
     /// Where mail to the sender or to the recipient goes.

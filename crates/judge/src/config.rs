@@ -7,9 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+mod policy_action;
 mod postfix;
 mod texts;
 
+pub use policy_action::PolicyAction;
 pub use postfix::{Postfix, ReplyCode, TempfailAction};
 pub use texts::Texts;
 

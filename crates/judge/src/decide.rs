@@ -7,6 +7,7 @@ use facts::{Decision, DecisionId, Deferral, Facts, Finding, Outcome, Reason, Rep
 
 use crate::Settings;
 use crate::case::Case;
+use crate::outside::Outside;
 use crate::settings::List;
 use crate::verdict::Settled;
 use crate::walk::Walk;
@@ -19,12 +20,13 @@ use crate::walk::Walk;
 pub async fn decide(
     settings: &Arc<Settings>,
     asker: &dns::Asker,
+    outside: &Outside,
     facts: &Facts,
     stage: Stage,
     id: DecisionId,
     now: SystemTime,
 ) -> Decision {
-    let walk = Walk::new(cases(settings, asker, facts, stage));
+    let walk = Walk::new(cases(settings, asker, outside, facts, stage));
     let (mut settled, actions, mut findings) = walk.decide(stage).await;
     let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
     if lacks_helo(settings, facts, stage) && !is_refused {
@@ -54,14 +56,15 @@ pub async fn decide(
 fn cases<'a>(
     settings: &'a Arc<Settings>,
     asker: &dns::Asker,
+    outside: &Outside,
     facts: &'a Facts,
     stage: Stage,
 ) -> impl Iterator<Item = (&'a List, Arc<Case>)> {
-    let case = |facts| Arc::new(Case::new(Arc::clone(settings), facts, asker.clone()));
-    let whole = case(facts.clone());
+    let case = |facts, stage| Arc::new(Case::new(Arc::clone(settings), facts, stage, asker.clone(), outside.clone()));
+    let whole = case(facts.clone(), stage);
     settings.lists.iter().filter(move |list| speaks(settings, list, facts, stage)).map(move |list| {
         let is_early = !settings.delay_reject && list.stage < stage;
-        (list, if is_early { case(facts.at(list.stage)) } else { Arc::clone(&whole) })
+        (list, if is_early { case(facts.at(list.stage), list.stage) } else { Arc::clone(&whole) })
     })
 }
 

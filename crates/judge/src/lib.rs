@@ -12,6 +12,7 @@ mod decide;
 mod destination;
 mod macros;
 mod maps;
+mod outside;
 mod own_addresses;
 mod parse;
 mod refresh;
@@ -25,8 +26,9 @@ pub mod tables;
 mod verdict;
 mod walk;
 
-pub use config::{Config, ListConfig, Mode, Postfix, ReplyCode, Restrictions, TempfailAction, Texts};
+pub use config::{Config, ListConfig, Mode, PolicyAction, Postfix, ReplyCode, Restrictions, TempfailAction, Texts};
 pub use decide::decide;
+pub use outside::{Outside, PolicyAnswer, PolicyQuery, PolicyService};
 pub use refresh::Refreshed;
 pub use settings::{List, Mistake, Settings};
 

@@ -1,11 +1,13 @@
 //! Lists of restrictions, from the words that an administrator writes.
 
 mod access;
+mod policy_service;
 mod words;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dns::lists::DnsList;
 use facts::closest;
@@ -176,8 +178,16 @@ impl<'a> Parser<'a> {
             Build::ServerTable(subject, servers) => {
                 Kind::CheckServerAccess(subject, servers, self.access(&argument, subject)?)
             }
+            Build::PolicyService => Kind::CheckPolicyService(self.policy_service(&argument)?),
+            Build::Sleep => Kind::Sleep(self.seconds(&argument)?),
         };
         Some((kind, entry, format!("{} {}", entry.name, argument.text)))
+    }
+
+    fn seconds(&mut self, argument: &Word) -> Option<Duration> {
+        let seconds = argument.text.parse().map(Duration::from_secs);
+        let mistake = |_| self.mistake(argument, format!("sleep needs a number of seconds, not \"{}\"", argument.text));
+        seconds.map_err(mistake).ok()
     }
 
     /// The row of the table of restrictions that `word` names, under its name of today or an older one.
@@ -270,6 +280,7 @@ impl<'a> Parser<'a> {
             | Kind::RejectRhsbl(_, list)
             | Kind::PermitDnswlClient(list)
             | Kind::PermitRhswlClient(list) => self.list_config(list).is_none_or(|config| config.early),
+            Kind::CheckPolicyService(_) | Kind::Sleep(_) => false,
             _ => true,
         }
     }
@@ -310,5 +321,5 @@ fn kept(text: String) -> &'static str {
     text
 }
 
-/// Restrictions of Postfix and of the design that come with later versions.
-const UNBUILT: &[&str] = &["check_greylist", "check_policy_service", "check_spf", "sleep"];
+/// Restrictions of the design that come with later versions.
+const UNBUILT: &[&str] = &["check_greylist", "check_spf"];

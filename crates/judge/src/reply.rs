@@ -37,11 +37,11 @@ pub(crate) fn server_error() -> Reply {
     Reply::new(451, "4.3.5", "Server configuration error")
 }
 
-/// The enhanced code that fits what is refused: one for recipients says something else of a sender, and nothing of
-/// a client (RFC 3463 §3.2).
-pub(crate) fn enhanced_for(enhanced: &str, subject: Option<Subject>) -> &str {
+/// The enhanced code that fits what is refused, which is of this reply class: one for recipients says something else of
+/// a sender, and nothing of a client (RFC 3463 §3.2).
+pub(crate) fn enhanced_for<'a>(enhanced: &'a str, class: &str) -> &'a str {
     let Some(detail) = enhanced.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else { return enhanced };
-    match subject {
+    match [Subject::Sender, Subject::Recipient].into_iter().find(|subject| subject.reply_class() == class) {
         Some(Subject::Sender) => match detail {
             "2" | "8" => "4.1.8",
             "1" | "3" | "4" | "6" | "7" => "4.1.7",
@@ -73,17 +73,17 @@ mod tests {
 
     #[test]
     fn codes_for_addresses() {
-        for (code, subject, expected) in [
-            ("5.1.1", Some(Subject::Sender), "4.1.7"),
-            ("5.1.5", Some(Subject::Sender), "4.1.0"),
-            ("5.1.2", Some(Subject::Sender), "4.1.8"),
-            ("4.1.8", Some(Subject::Recipient), "4.1.2"),
-            ("5.1.9", Some(Subject::Recipient), "4.1.0"),
-            ("5.1.1", Some(Subject::Client), "4.0.0"),
-            ("5.7.1", Some(Subject::Sender), "5.7.1"),
-            ("5.10.1", None, "5.10.1"),
+        for (code, class, expected) in [
+            ("5.1.1", Subject::Sender.reply_class(), "4.1.7"),
+            ("5.1.5", Subject::Sender.reply_class(), "4.1.0"),
+            ("5.1.2", Subject::Sender.reply_class(), "4.1.8"),
+            ("4.1.8", Subject::Recipient.reply_class(), "4.1.2"),
+            ("5.1.9", Subject::Recipient.reply_class(), "4.1.0"),
+            ("5.1.1", Subject::Client.reply_class(), "4.0.0"),
+            ("5.7.1", Subject::Sender.reply_class(), "5.7.1"),
+            ("5.10.1", "Data command", "5.10.1"),
         ] {
-            assert_eq!(enhanced_for(code, subject), expected, "{code} {subject:?}");
+            assert_eq!(enhanced_for(code, class), expected, "{code} {class}");
         }
     }
 }

@@ -3,11 +3,13 @@
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dns::lists::DnsList;
 use facts::{RecordType, Stage};
 use rustc_hash::FxHashMap;
 
+use crate::outside::PolicyService;
 use crate::tables::Table;
 
 pub use table::RESTRICTIONS;
@@ -97,6 +99,10 @@ pub enum Kind {
     CheckAccess(Subject, Arc<Access>),
     /// `check_client_mx_access` and its relatives: by the mail servers (MX), the name servers (NS) or the addresses (A)
     CheckServerAccess(Subject, RecordType, Arc<Access>),
+    /// `check_policy_service`
+    CheckPolicyService(Arc<PolicyService>),
+    /// `sleep`
+    Sleep(Duration),
     /// One of Postfix's that has no say here, and why.
     Silent(&'static str),
 }
@@ -163,7 +169,7 @@ impl Subject {
     }
 }
 
-/// Whether a restriction can answer from what is known, or must ask.
+/// Whether a restriction can answer from what is known, must ask, or acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {
     /// Known from the facts and the settings alone.
@@ -172,6 +178,8 @@ pub enum Nature {
     AsksForClientName,
     /// It asks the DNS; pure, given the answers.
     Asks,
+    /// It does something outside, or others do on its behalf: only when its turn comes, and once.
+    Acts,
 }
 
 /// What follows a restriction's name.
@@ -183,6 +191,10 @@ pub enum Argument {
     List,
     /// A table: `type:name`.
     Table,
+    /// A policy service: `inet:host:port` or `unix:path`, alone or in braces with options.
+    PolicyService,
+    /// A number of seconds.
+    Seconds,
 }
 
 impl Argument {
@@ -192,6 +204,8 @@ impl Argument {
             Self::None => "nothing",
             Self::List => "the domain of a DNS list",
             Self::Table => "a table (type:name)",
+            Self::PolicyService => "a policy service (inet:host:port or unix:path)",
+            Self::Seconds => "a number of seconds",
         }
     }
 }
@@ -216,4 +230,6 @@ pub(crate) enum Build {
     List(fn(DnsList) -> Kind),
     Table(Subject),
     ServerTable(Subject, RecordType),
+    PolicyService,
+    Sleep,
 }

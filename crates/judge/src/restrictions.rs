@@ -9,9 +9,11 @@ mod helo_hostname;
 mod hosts;
 mod mx_backup;
 mod own;
+mod policy_service;
 pub(crate) mod rbl_reply;
 mod sender_login;
 mod server_access;
+mod sleep;
 mod tls;
 mod unauth_destination;
 mod unknown_domain;
@@ -47,7 +49,7 @@ pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool
             names_client && !case.knows_names()
         }
         Nature::AsksForClientName => !case.knows_names(),
-        Nature::Asks => true,
+        Nature::Asks | Nature::Acts => true,
     }
 }
 
@@ -58,8 +60,10 @@ pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &Ab
         return Begun::Ruled(ruling);
     }
     // What finds its answers in the cache is done when it is first looked at. Whatever else has been asked by then is
-    // on its way, and found there again.
-    if let Poll::Ready(ruling) = pin!(ask(case, &restriction.kind, about)).poll(&mut Context::from_waker(Waker::noop()))
+    // on its way, and found there again. What acts must not begin twice.
+    if restriction.entry.nature != Nature::Acts
+        && let Poll::Ready(ruling) =
+            pin!(ask(case, &restriction.kind, about)).poll(&mut Context::from_waker(Waker::noop()))
     {
         return Begun::Ruled(ruling);
     }
@@ -118,6 +122,8 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         Kind::CheckServerAccess(subject, servers, table) => {
             server_access::check_server_access(case, *subject, *servers, table).await
         }
+        Kind::CheckPolicyService(service) => policy_service::check_policy_service(case, service, about).await,
+        Kind::Sleep(duration) => sleep::sleep(case, *duration).await,
         // Named one by one, so that nobody can forget to say of a new kind where it belongs.
         Kind::Permit
         | Kind::PermitMynetworks

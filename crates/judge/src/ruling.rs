@@ -29,9 +29,9 @@ pub(crate) enum Says {
     /// Turn a later refusal for good into this one.
     DeferIfReject(Box<Reply>, Reason),
     /// Keep the message aside.
-    Hold,
+    Hold(Reason),
     /// Take the message and throw it away.
-    Discard,
+    Discard(Reason),
     /// Let the message go on, and do this with it.
     Message(Box<MessageAction>),
     /// What these restrictions say.

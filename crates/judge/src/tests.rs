@@ -7,8 +7,9 @@ use std::time::UNIX_EPOCH;
 use dns::{Dns, Zone};
 use facts::{Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage};
 
-use crate::{Config, Settings, decide};
+use crate::{Config, Outside, Settings, decide};
 
+mod outside;
 mod restrictions;
 mod servers;
 mod users;
@@ -46,8 +47,12 @@ fn decided(settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
 
 /// A zone answers at once, as a cache does, so the decision is ready when it is first looked at.
 fn decided_by(dns: &Dns, settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
+    decided_with(&Outside::untouched(), dns, settings, facts, stage)
+}
+
+fn decided_with(outside: &Outside, dns: &Dns, settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
     let asker = dns.asker();
-    let deciding = decide(settings, &asker, facts, stage, DecisionId::new(UNIX_EPOCH, 0), UNIX_EPOCH);
+    let deciding = decide(settings, &asker, outside, facts, stage, DecisionId::new(UNIX_EPOCH, 0), UNIX_EPOCH);
     match std::pin::pin!(deciding).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(decision) => decision,
         Poll::Pending => panic!("a zone lets nobody wait"),

@@ -133,12 +133,12 @@ impl Scales {
                 self.if_reject.get_or_insert(held(Some(reply), reason));
                 (Outcome::DeferIfReject, Next::Restriction)
             }
-            Says::Hold => {
-                self.hold.get_or_insert(held(None, Reason::AccessTable));
+            Says::Hold(reason) => {
+                self.hold.get_or_insert(held(None, reason));
                 (Outcome::Hold, Next::Restriction)
             }
-            Says::Discard => {
-                self.end = Some(held(None, Reason::AccessTable).settled(Verdict::Discard));
+            Says::Discard(reason) => {
+                self.end = Some(held(None, reason).settled(Verdict::Discard));
                 (Outcome::Discard, Next::End)
             }
             // when_unknown() leaves none of the latter.
@@ -237,8 +237,8 @@ mod tests {
             't' => Ruling::refuse(reply(451), reason),
             'P' => Says::DeferIfPermit(reply(450).into(), reason).into(),
             'R' => Says::DeferIfReject(reply(452).into(), reason).into(),
-            'h' => Says::Hold.into(),
-            'x' => Says::Discard.into(),
+            'h' => Says::Hold(reason).into(),
+            'x' => Says::Discard(reason).into(),
             '1' => unknown(UnknownClass::ClientName),
             '2' => unknown(UnknownClass::Domain(TempfailAction::DeferIfPermit)),
             '6' => unknown(UnknownClass::Domain(TempfailAction::Defer)),

@@ -179,7 +179,7 @@ impl Progress<'_> {
                     // Who knows what they let pass.
                     Says::Restrictions(_) => may_end = true,
                     // What may have ended the list before it may let the session go on to the next one.
-                    Says::Refuse(..) | Says::Discard => return if may_end { Next::List } else { Next::End },
+                    Says::Refuse(..) | Says::Discard(_) => return if may_end { Next::List } else { Next::End },
                     _ => {}
                 },
                 // It refuses whatever the client's name turns out to be.
@@ -230,6 +230,10 @@ fn refuses(restriction: &Restriction) -> bool {
 fn may_permit(restriction: &Restriction) -> bool {
     matches!(
         restriction.kind,
-        Kind::PermitDnswlClient(_) | Kind::PermitRhswlClient(_) | Kind::PermitMxBackup | Kind::CheckAccess(..)
+        Kind::PermitDnswlClient(_)
+            | Kind::PermitRhswlClient(_)
+            | Kind::PermitMxBackup
+            | Kind::CheckAccess(..)
+            | Kind::CheckPolicyService(_)
     )
 }

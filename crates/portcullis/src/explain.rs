@@ -8,7 +8,7 @@ use doors::Report;
 use facts::{
     Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage, Verdict,
 };
-use judge::List;
+use judge::{List, Outside};
 
 use crate::cli::{Answer, Explain, Global};
 use crate::{config, story};
@@ -29,7 +29,7 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
             let asker = dns.asker().with_deadline(loaded.config.doors.policy.deadline);
             let id = DecisionId::new(now, number);
             // RCPT is where all that refuses is decided. A restriction whose facts are not given does not object.
-            let decision = judge::decide(&settings, &asker, &facts, Stage::Rcpt, id, now).await;
+            let decision = judge::decide(&settings, &asker, &Outside::untouched(), &facts, Stage::Rcpt, id, now).await;
             if number > 0 && !session.json {
                 writeln!(anstream::stdout(), "\n")?;
             }

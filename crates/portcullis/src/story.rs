@@ -202,6 +202,7 @@ fn reason_told(reason: Reason) -> &'static str {
         Reason::OwnDestination => "the recipient is ours, or we pass its mail on",
         Reason::BackupMx => "this host is a backup for the recipient's domain",
         Reason::AccessTable => "a row of an access table says so",
+        Reason::PolicyService => "a policy service of yours says so",
         Reason::WelcomeListed => "a welcome list knows the client",
         Reason::BlockListed => "a block list knows it",
         Reason::ReverseNameMissing => "the client's address has no name: there is no PTR record",
@@ -224,6 +225,7 @@ fn reason_told(reason: Reason) -> &'static str {
         Reason::MultiRecipientBounce => "a bounce has one recipient, and this has several",
         Reason::DnsFailure => "the DNS could not answer a question on which it hangs",
         Reason::TableFailure => "a table could not be read",
+        Reason::PolicyFailure => "a policy service of yours did not answer",
         Reason::Deadline => "there was no decision in time",
         Reason::Fault => "a fault of ours",
     }
@@ -260,6 +262,7 @@ fn hint(reason: Reason) -> Option<&'static str> {
         Reason::AccessTable => "change that row of the table",
         Reason::DnsFailure => "see which question failed above; the client will try again by itself",
         Reason::TableFailure => "see the log for what is wrong with the table",
+        Reason::PolicyFailure => "see above what went wrong, and look whether the service runs",
         Reason::Deadline => "see above which question took so long, and look at your DNS server",
         Reason::Fault => "see the log, and please tell us",
         Reason::NoObjection
@@ -272,6 +275,7 @@ fn hint(reason: Reason) -> Option<&'static str> {
         | Reason::BackupMx
         | Reason::Plaintext
         | Reason::MultiRecipientBounce
+        | Reason::PolicyService
         | Reason::WelcomeListed
         | Reason::RecipientNotFqdn
         | Reason::RecipientDomainUnknown

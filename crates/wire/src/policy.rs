@@ -2,8 +2,9 @@
 //! one action.
 //!
 //! [`Reader`] reads requests as their bytes arrive, without copying; [`Request::question`] turns one into facts;
-//! [`push_reply`] writes the answer.
+//! [`push_reply`] writes the answer. [`push_request`] and [`reply`] are the client's side.
 
+mod client;
 mod question;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+pub use client::{REPLY_LENGTH_MAX, ReplyError, VALUE_LENGTH_MAX, push_request, reply};
 pub use question::{ProtocolState, Question, Undecidable};
 
 /// The longest attribute line, in bytes without its newline. Postfix cuts what clients say at 2048

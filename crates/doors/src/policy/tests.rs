@@ -234,3 +234,42 @@ async fn a_socket_gets_its_mode() {
     let _service = service("[]", config).await;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn another_service_is_asked_with_what_we_know() {
+    let other = service(r#"["check_helo_access inline:{{h.example=REJECT go away}}"]"#, Config::default()).await;
+    let ours = service(&format!("[\"check_policy_service {}\"]", other.endpoint), Config::default()).await;
+    let mut client = ours.connect().await;
+    for _ in 0..2 {
+        let reply = client.ask(&request("")).await;
+        assert!(reply.contains("Helo command rejected: go away"), "{reply}");
+    }
+    let reply = client.ask(&String::from_utf8(request("")).unwrap().replace("h.ex", "i.ex").into_bytes()).await;
+    assert_eq!(reply, "action=DUNNO\n\n");
+    assert_eq!(other.counters().requests.load(Relaxed), 3);
+    assert_eq!(other.counters().connections.accepted.load(Relaxed), 1, "the connection is kept");
+    assert!(ours.lines.lock().unwrap()[0].contains("reason=policy_service"), "{:?}", ours.lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_itself_gets_no_further_than_the_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::Unix(directory.path().join("policy"));
+    let recipient = format!("[\"check_policy_service {endpoint}\"]");
+    let connections_max = 4.try_into().unwrap();
+    let ours = service(&recipient, Config { listen: vec![endpoint], connections_max, ..Config::default() }).await;
+    let start = tokio::time::Instant::now();
+    let reply = ours.connect().await.ask(&request("")).await;
+    assert!(reply.starts_with("action=451 4.3.5 "), "{reply}");
+    assert!(start.elapsed() <= 2 * ours.door.config.deadline, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sleep_ends_with_the_deadline() {
+    for (seconds, expected) in [(5, 5), (90, 15)] {
+        let service = service(&format!("[\"sleep {seconds}\"]"), Config::default()).await;
+        let start = tokio::time::Instant::now();
+        assert_eq!(service.connect().await.ask(&request("")).await, "action=DUNNO\n\n");
+        assert_eq!(start.elapsed().as_secs(), expected);
+    }
+}

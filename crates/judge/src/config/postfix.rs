@@ -1,6 +1,8 @@
 //! The section `[postfix]`: parameters of main.cf, by their names, with their defaults.
 
 use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use facts::NetworkList;
 use schemars::JsonSchema;
@@ -8,7 +10,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
-use super::Texts;
+use super::{PolicyAction, Texts};
 
 /// Parameters of main.cf that change what restrictions say.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -98,6 +100,31 @@ pub struct Postfix {
     pub sender_canonical_maps: Texts,
     /// The same of recipients alone (Postfix: `recipient_canonical_maps`).
     pub recipient_canonical_maps: Texts,
+    /// How long one try to ask a policy service may take, from connecting to the whole reply. The deadline of the
+    /// decision bounds all tries together.
+    #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
+    pub smtpd_policy_service_timeout: Duration,
+    /// How long a connection to a policy service is kept that nobody uses.
+    #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
+    pub smtpd_policy_service_max_idle: Duration,
+    /// How old a connection to a policy service may grow.
+    #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
+    pub smtpd_policy_service_max_ttl: Duration,
+    /// How often a policy service is tried.
+    pub smtpd_policy_service_try_limit: NonZeroU32,
+    /// The pause after a try that failed.
+    #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
+    pub smtpd_policy_service_retry_delay: Duration,
+    /// How many requests one connection to a policy service carries; 0 for any number.
+    pub smtpd_policy_service_request_limit: u32,
+    /// The action where a policy service does not answer.
+    pub smtpd_policy_service_default_action: PolicyAction,
+    /// What policy services are told as `policy_context`.
+    pub smtpd_policy_service_policy_context: String,
 }
 
 impl Default for Postfix {
@@ -141,6 +168,14 @@ impl Default for Postfix {
             canonical_maps: Texts::default(),
             sender_canonical_maps: Texts::default(),
             recipient_canonical_maps: Texts::default(),
+            smtpd_policy_service_timeout: Duration::from_secs(100),
+            smtpd_policy_service_max_idle: Duration::from_secs(300),
+            smtpd_policy_service_max_ttl: Duration::from_secs(1000),
+            smtpd_policy_service_try_limit: NonZeroU32::MIN.saturating_add(1),
+            smtpd_policy_service_retry_delay: Duration::from_secs(1),
+            smtpd_policy_service_request_limit: 0,
+            smtpd_policy_service_default_action: PolicyAction::server_problem(),
+            smtpd_policy_service_policy_context: String::new(),
         }
     }
 }

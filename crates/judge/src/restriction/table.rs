@@ -22,6 +22,10 @@ const fn server_table(name: &'static str, stage: Stage, subject: Subject, server
     Entry { name, argument: Argument::Table, stage, nature: Nature::Asks, build }
 }
 
+const fn acting(name: &'static str, argument: Argument, build: Build) -> Entry {
+    Entry { name, argument, stage: Stage::Connect, nature: Nature::Acts, build }
+}
+
 const UNVERIFIED: &str = "asking the other side whether an address exists comes with a later version";
 
 /// Every restriction that this version knows.
@@ -111,6 +115,8 @@ pub const RESTRICTIONS: &[Entry] = &[
     server_table("check_recipient_mx_access", Stage::Rcpt, Subject::Recipient, RecordType::Mx),
     server_table("check_recipient_ns_access", Stage::Rcpt, Subject::Recipient, RecordType::Ns),
     server_table("check_recipient_a_access", Stage::Rcpt, Subject::Recipient, RecordType::A),
+    acting("check_policy_service", Argument::PolicyService, Build::PolicyService),
+    acting("sleep", Argument::Seconds, Build::Sleep),
 ];
 
 /// What a restriction of older Postfix is called today.

@@ -176,13 +176,25 @@ pub(super) fn rule<'a>(
         value: row.value.clone().into(),
         line: row.line,
     };
+    let ruling = carried_out(case, &row.value, named, Reason::AccessTable).unwrap_or_else(|| {
+        let Some(restrictions) = access.lists.get(&*row.value) else {
+            return Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action");
+        };
+        let about = About::Row { name: name.into(), class: subject.reply_class() };
+        let row = Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit };
+        Says::Restrictions(row.into()).into()
+    });
+    ruling.with(evidence)
+}
+
+/// What an action comes to of what `named` names; `None` where `value` is none.
+pub(super) fn carried_out(case: &Case, value: &str, named: Named<'_>, reason: Reason) -> Option<Ruling> {
     let reply = |answer: &Answer<'_>| -> Box<Reply> {
-        named.rejected(answer.code, enhanced_for(answer.enhanced, Some(subject)), answer.text).into()
+        named.rejected(answer.code, enhanced_for(answer.enhanced, named.class), answer.text).into()
     };
-    let reason = Reason::AccessTable;
     let parameters = &case.settings.postfix;
     let codes = Codes { reject: parameters.access_map_reject_code.0, defer: parameters.access_map_defer_code.0 };
-    let ruling: Ruling = match Action::parse(&row.value, codes) {
+    Some(match Action::parse(value, codes) {
         Action::Ok => Says::Permit(reason).into(),
         Action::Dunno => Ruling::dunno(),
         Action::Refuse(answer) => Says::Refuse(reply(&answer), reason).into(),
@@ -190,16 +202,10 @@ pub(super) fn rule<'a>(
         Action::DeferIfReject(answer) => Says::DeferIfReject(reply(&answer), reason).into(),
         // Outside of a mail transaction there is no message to keep or to throw away.
         Action::Hold | Action::Discard | Action::Message(_) if case.facts.envelope.is_none() => Ruling::dunno(),
-        Action::Hold => Says::Hold.into(),
-        Action::Discard => Says::Discard.into(),
+        Action::Hold => Says::Hold(reason).into(),
+        Action::Discard => Says::Discard(reason).into(),
         Action::Message(action) => Says::Message(action.into()).into(),
         Action::Incomplete(needs) => Ruling::dunno().noting(needs),
-        Action::Unusable if let Some(restrictions) = access.lists.get(&*row.value) => {
-            let about = About::Row { name: name.into(), class: subject.reply_class() };
-            let row = Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit };
-            Says::Restrictions(row.into()).into()
-        }
-        Action::Unusable => Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action"),
-    };
-    ruling.with(evidence)
+        Action::Unusable => return None,
+    })
 }

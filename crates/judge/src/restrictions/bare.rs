@@ -56,14 +56,14 @@ pub(super) async fn reject_multi_recipient_bounce(case: &Case, about: &About) ->
 }
 
 /// What is spoken of (Postfix: reply_name, reply_class), and the answers from which the client's name is known.
-struct Topic<'a> {
+pub(super) struct Topic<'a> {
     name: Cow<'a, str>,
     class: &'static str,
-    answers: Vec<Arc<DnsAnswer>>,
+    pub(super) answers: Vec<Arc<DnsAnswer>>,
 }
 
 impl<'a> Topic<'a> {
-    async fn of(case: &'a Case, about: &'a About) -> Self {
+    pub(super) async fn of(case: &'a Case, about: &'a About) -> Self {
         let stage = match about {
             About::Row { name, class } => return Self { name: (&**name).into(), class, answers: Vec::new() },
             About::List(stage) => stage,
@@ -85,7 +85,11 @@ impl<'a> Topic<'a> {
     }
 
     fn rejected(&self, code: u16, enhanced: &str, why: &str) -> Reply {
-        Named { name: &self.name, class: self.class }.rejected(code, enhanced, why)
+        self.named().rejected(code, enhanced, why)
+    }
+
+    pub(super) fn named(&self) -> Named<'_> {
+        Named { name: &self.name, class: self.class }
     }
 }
 

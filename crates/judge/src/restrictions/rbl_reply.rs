@@ -59,7 +59,7 @@ impl Listed<'_> {
         };
         let (enhanced, text) = split_enhanced(text).unwrap_or(("4.7.1", text));
         let text = if text.is_empty() { "Service unavailable" } else { text };
-        reply(code, enhanced_for(enhanced, Some(self.subject)), text)
+        reply(code, enhanced_for(enhanced, self.subject.reply_class()), text)
     }
 
     fn value<'s>(&'s self, case: &'s Case, name: &str) -> Option<Cow<'static, str>> {

@@ -42,7 +42,7 @@ pub enum ProtocolState {
 }
 
 impl ProtocolState {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "CONNECT" => Self::Connect,
             "HELO" | "EHLO" => Self::Helo,

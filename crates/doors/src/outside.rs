@@ -1,0 +1,39 @@
+//! What the judge reaches through the doors: policy services, and time that passes.
+
+use std::io;
+
+use futures_util::FutureExt;
+use judge::{Outside, PolicyAnswer, PolicyQuery};
+use net::{Client, Terms};
+use wire::policy::{ProtocolState, Question, push_request, reply};
+
+/// The means to ask policy services on connections that all decisions share, and to wait.
+pub(crate) fn outside() -> Outside {
+    let client = Client::default();
+    Outside::new(
+        move |query| {
+            let client = client.clone();
+            async move { ask(&client, query).await }.boxed()
+        },
+        |duration| tokio::time::sleep(duration).boxed(),
+    )
+}
+
+async fn ask(client: &Client, PolicyQuery { service, facts, stage }: PolicyQuery) -> PolicyAnswer {
+    let mut request = Vec::with_capacity(1024);
+    let question = Question { state: ProtocolState::at(stage, &facts), facts };
+    push_request(&question, &service.policy_context, &mut request);
+    let terms = Terms {
+        timeout: service.timeout,
+        max_idle: service.max_idle,
+        max_ttl: service.max_ttl,
+        try_limit: service.try_limit,
+        retry_delay: service.retry_delay,
+        request_limit: service.request_limit,
+    };
+    let read = |arrived: &[u8]| reply(arrived).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+    client.ask(&service.endpoint, &terms, &request, read).await.map_err(|error| {
+        tracing::warn!("policy service {}: {error}", service.endpoint);
+        error.to_string()
+    })
+}

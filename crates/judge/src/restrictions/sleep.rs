@@ -1,0 +1,18 @@
+//! `sleep`: lets the client wait.
+
+use std::time::Duration;
+
+use crate::case::Case;
+use crate::ruling::Ruling;
+
+/// Waits, but no longer than the decision may take. It has no say.
+pub(super) async fn sleep(case: &Case, duration: Duration) -> Ruling {
+    let ruling = Ruling::dunno();
+    match case.outside.sleep(duration) {
+        None => ruling.noting(format!("would wait {}", facts::duration::format(duration))),
+        Some(pause) => match case.asker.in_time(pause).await {
+            Some(()) => ruling,
+            None => ruling.noting("cut short by the deadline of the decision"),
+        },
+    }
+}
