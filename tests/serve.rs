@@ -62,17 +62,18 @@ fn a_table_that_changes_is_taken_on_and_a_broken_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let table = directory.path().join("helo_access");
     let write = |rows: &str| fs::write(&table, rows).unwrap();
-    write("nobody.invalid REJECT\n");
+    write("nobody.invalid REJECT\nnobody.invalid OK\n");
     let list = format!("client = []\nhelo = [\"check_helo_access hash:{}\"]\n", table.display());
     let server = program::Server::start(&REJECTS.replace("client = [\"reject\"]\nhelo = []\n", &list));
     let postfix = connect(&server.endpoint());
     assert_eq!(ask(&postfix), "action=DUNNO\n\n");
 
-    write("h.example REJECT not this one\n");
+    // What was wrong already stands in another line now.
+    write("h.example REJECT not this one\nnobody.invalid REJECT\nnobody.invalid OK\n");
     server.await_line(&format!("took on hash:{}", table.display()));
     assert!(ask(&postfix).starts_with("action=554 5.7.1 "));
 
-    write("h.example OK\nc.example\n");
+    write("h.example OK\nc.example\nnobody.invalid REJECT\nnobody.invalid OK\n");
     server.await_line(&format!("stays as it was: hash:{}, line 2: \"c.example\" has no value", table.display()));
     assert!(ask(&postfix).starts_with("action=554 5.7.1 "));
 

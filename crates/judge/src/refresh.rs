@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::parse::Tables;
 use crate::settings::{Mistake, Settings};
 use crate::tables::Table;
 
@@ -46,28 +45,26 @@ impl Settings {
         }
         taken.sort();
         let settings = Self::compile_with(config, known.clone())?;
-        let complaints = settings.complaints_beyond(self);
-        if complaints.is_empty() {
+        let (worse, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|name| settings.is_worse(self, name));
+        if worse.is_empty() {
             return Ok(Refreshed { settings, taken, refused });
         }
-        taken.retain(|name| !self.put_back(name, &mut known, &complaints));
-        refused.extend(complaints);
+        refused.extend(settings.complaints_beyond(self));
+        known.extend(worse.into_iter().filter_map(|name| Some((name.clone(), Arc::clone(self.tables.get(&name)?)))));
         Ok(Refreshed { settings: Self::compile_with(config, known)?, taken, refused })
+    }
+
+    /// Whether there are more complaints about the files of a table than `before`: their number counts, since a row
+    /// that is put in moves the lines of what was wrong already.
+    fn is_worse(&self, before: &Self, table: &str) -> bool {
+        let files: Vec<_> = self.tables.get(table).into_iter().flat_map(|table| table.sources()).collect();
+        let is_about = |warning: &&Mistake| files.iter().any(|file| warning.message.contains(&*file.to_string_lossy()));
+        let complaints = |settings: &Self| settings.warnings().iter().filter(is_about).count();
+        complaints(self) > complaints(before)
     }
 
     fn complaints_beyond(&self, before: &Self) -> Vec<String> {
         let is_known = |message: &str| before.warnings().iter().any(|warning| warning.message == message);
         self.warnings().iter().map(|warning| &warning.message).filter(|message| !is_known(message)).cloned().collect()
-    }
-
-    /// Puts the table back that is in use here, if one of `complaints` is about a file of its.
-    fn put_back(&self, name: &str, known: &mut Tables, complaints: &[String]) -> bool {
-        let Some(table) = self.tables.get(name) else { return false };
-        let is_about = |file: &PathBuf| complaints.iter().any(|complaint| complaint.contains(&*file.to_string_lossy()));
-        let is_to_blame = table.sources().iter().any(is_about);
-        if is_to_blame {
-            known.insert(name.to_owned(), Arc::clone(table));
-        }
-        is_to_blame
     }
 }

@@ -122,19 +122,20 @@ impl<'a> Walk<'a> {
 
     /// What the restriction at this place says, which is `waiting`. Meanwhile all the others go on asking too.
     async fn wait(&mut self, list: usize, position: usize, waiting: Slot) -> (Ruling, u64) {
-        if self.lists[list].slots.is_empty() {
+        let is_first = self.lists[list].slots.is_empty();
+        if is_first {
             for progress in &mut self.lists {
                 progress.slots.resize_with(progress.list.restrictions.len(), || Slot::Untouched);
             }
-            self.lists[list].slots[position] = waiting;
+        }
+        self.lists[list].slots[position] = waiting;
+        if is_first {
             self.ask_early(list, position);
-        } else {
-            self.lists[list].slots[position] = waiting;
         }
         match std::mem::take(&mut self.lists[list].slots[position]) {
             Slot::Asking(asking, since) => self.wait_for(asking, since).await,
             Slot::Ruled(ruling, micros) => (ruling, micros),
-            Slot::Untouched => (Ruling::dunno(), 0),
+            Slot::Untouched => unreachable!("what waits was put there above"),
         }
     }
 

@@ -12,7 +12,7 @@ use super::backtrack::Program;
 use super::syntax::Expression;
 
 /// What one lookup may cost, in steps of an automaton that stands in the processor's cache: less than 10 ms.
-const WORK_MAX: usize = 4_000_000;
+const WORK_MAX: usize = 3_000_000;
 /// What a pattern costs before its first step: it is seldom in the cache.
 const PATTERN_COST: usize = 200;
 /// What a step into a part of an automaton costs that is not in the cache.
