@@ -4,7 +4,7 @@ use std::io;
 
 use futures_util::FutureExt;
 use judge::{Outside, PolicyAnswer, PolicyQuery};
-use net::{Client, Terms};
+use net::Client;
 use wire::policy::{ProtocolState, Question, push_request, reply};
 
 /// The means to ask policy services on connections that all decisions share, and to wait.
@@ -23,16 +23,8 @@ async fn ask(client: &Client, PolicyQuery { service, facts, stage }: PolicyQuery
     let mut request = Vec::with_capacity(1024);
     let question = Question { state: ProtocolState::at(stage, &facts), facts };
     push_request(&question, &service.policy_context, &mut request);
-    let terms = Terms {
-        timeout: service.timeout,
-        max_idle: service.max_idle,
-        max_ttl: service.max_ttl,
-        try_limit: service.try_limit,
-        retry_delay: service.retry_delay,
-        request_limit: service.request_limit,
-    };
     let read = |arrived: &[u8]| reply(arrived).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
-    client.ask(&service.endpoint, &terms, &request, read).await.map_err(|error| {
+    client.ask(&service.endpoint, &service.terms, &request, read).await.map_err(|error| {
         tracing::warn!("policy service {}: {error}", service.endpoint);
         error.to_string()
     })

@@ -14,6 +14,7 @@ pub mod hostname;
 mod network;
 mod session;
 mod spelling;
+mod terms;
 
 pub use address::{EmailAddress, domain_of};
 pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, MessageAction, Outcome, Reason, Reply, Verdict};
@@ -22,3 +23,4 @@ pub use endpoint::Endpoint;
 pub use network::{Network, NetworkList};
 pub use session::{Certificate, Client, ClientName, Encryption, Envelope, Facts, Greeting, Recipient, Stage};
 pub use spelling::closest;
+pub use terms::Terms;

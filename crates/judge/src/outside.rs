@@ -1,32 +1,21 @@
 //! What the judge must reach beyond the DNS: an administrator's own policy services, and time that passes.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::{Endpoint, Facts, Stage};
+use facts::{Endpoint, Facts, Stage, Terms};
 use futures_util::future::BoxFuture;
 
 use crate::config::PolicyAction;
 
-/// A policy service, and how it is asked. The names are those of Postfix's `smtpd_policy_service_…`.
+/// A policy service, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyService {
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// How long one try may take.
-    pub timeout: Duration,
-    /// How long a connection is kept that nobody uses.
-    pub max_idle: Duration,
-    /// How old a connection may grow.
-    pub max_ttl: Duration,
-    /// How often a request is tried.
-    pub try_limit: NonZeroU32,
-    /// The pause after a try that failed.
-    pub retry_delay: Duration,
-    /// How many requests one connection carries; 0 for any number.
-    pub request_limit: u32,
+    /// How it is asked.
+    pub terms: Terms,
     /// The action where it does not answer.
     pub default_action: PolicyAction,
     /// What it is told as `policy_context`.

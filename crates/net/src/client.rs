@@ -1,11 +1,10 @@
 //! A client that asks services one request at a time on connections that it keeps.
 
 use std::io;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use facts::Endpoint;
+use facts::{Endpoint, Terms};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -17,23 +16,6 @@ use crate::stream::Detached;
 const KEPT_MAX: usize = 256;
 /// Room for one read.
 const READ_LENGTH: usize = 4096;
-
-/// How a service is asked. The names are those of Postfix's `smtpd_policy_service_…`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// How long one try may take, from connecting to the whole reply.
-    pub timeout: Duration,
-    /// How long a connection is kept that nobody uses.
-    pub max_idle: Duration,
-    /// How old a connection may grow.
-    pub max_ttl: Duration,
-    /// How often a request is tried.
-    pub try_limit: NonZeroU32,
-    /// The pause after a try that failed.
-    pub retry_delay: Duration,
-    /// How many requests one connection carries; 0 for any number.
-    pub request_limit: u32,
-}
 
 /// Asks services. Clones share the connections that are kept. Must be used inside a tokio runtime, any of several.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +168,7 @@ async fn in_time<T>(time: Duration, asking: impl Future<Output = io::Result<T>>)
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     use tokio::net::{TcpListener, UnixListener};

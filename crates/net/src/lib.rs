@@ -14,7 +14,7 @@ mod stream;
 mod unix;
 mod workers;
 
-pub use client::{Client, Terms};
+pub use client::Client;
 pub use idle::Idle;
 pub use listen::{Action, Error, Listen, Listener, bind};
 pub use serve::{Counters, Limits, serve};

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use facts::{closest, duration};
+use facts::{Terms, closest, duration};
 use toml::Spanned;
 
 use super::Parser;
@@ -47,12 +47,14 @@ impl Parser<'_> {
         let postfix = &self.config.postfix;
         Ok(PolicyService {
             endpoint: endpoint?,
-            timeout: postfix.smtpd_policy_service_timeout,
-            max_idle: postfix.smtpd_policy_service_max_idle,
-            max_ttl: postfix.smtpd_policy_service_max_ttl,
-            try_limit: postfix.smtpd_policy_service_try_limit,
-            retry_delay: postfix.smtpd_policy_service_retry_delay,
-            request_limit: postfix.smtpd_policy_service_request_limit,
+            terms: Terms {
+                timeout: postfix.smtpd_policy_service_timeout,
+                max_idle: postfix.smtpd_policy_service_max_idle,
+                max_ttl: postfix.smtpd_policy_service_max_ttl,
+                try_limit: postfix.smtpd_policy_service_try_limit,
+                retry_delay: postfix.smtpd_policy_service_retry_delay,
+                request_limit: postfix.smtpd_policy_service_request_limit,
+            },
             default_action: postfix.smtpd_policy_service_default_action.clone(),
             policy_context: postfix.smtpd_policy_service_policy_context.clone(),
         })
@@ -71,12 +73,12 @@ fn with_option(mut service: PolicyService, option: String) -> Result<PolicyServi
         .ok_or_else(|| format!("\"{option}\" is no option of a policy service: write name=value"))?;
     let (name, value) = (name.trim(), value.trim());
     match name {
-        "timeout" => service.timeout = duration::parse(value)?,
-        "max_idle" => service.max_idle = duration::parse(value)?,
-        "max_ttl" => service.max_ttl = duration::parse(value)?,
-        "retry_delay" => service.retry_delay = duration::parse(value)?,
-        "request_limit" => service.request_limit = number(name, value)?,
-        "try_limit" => service.try_limit = number(name, value)?,
+        "timeout" => service.terms.timeout = duration::parse(value)?,
+        "max_idle" => service.terms.max_idle = duration::parse(value)?,
+        "max_ttl" => service.terms.max_ttl = duration::parse(value)?,
+        "retry_delay" => service.terms.retry_delay = duration::parse(value)?,
+        "request_limit" => service.terms.request_limit = number(name, value)?,
+        "try_limit" => service.terms.try_limit = number(name, value)?,
         "default_action" => service.default_action = value.parse()?,
         "policy_context" => value.clone_into(&mut service.policy_context),
         _ => {

@@ -175,8 +175,11 @@ fn options_of_one_service() {
     };
     let bare = parsed("unix:private/policy").unwrap();
     assert_eq!(bare.endpoint.to_string(), "unix:/var/spool/postfix/private/policy");
-    assert_eq!((bare.timeout.as_secs(), bare.max_idle.as_secs(), bare.max_ttl.as_secs()), (100, 300, 1000));
-    assert_eq!((bare.try_limit.get(), bare.retry_delay.as_secs(), bare.request_limit), (2, 1, 0));
+    assert_eq!(
+        (bare.terms.timeout.as_secs(), bare.terms.max_idle.as_secs(), bare.terms.max_ttl.as_secs()),
+        (100, 300, 1000)
+    );
+    assert_eq!((bare.terms.try_limit.get(), bare.terms.retry_delay.as_secs(), bare.terms.request_limit), (2, 1, 0));
     assert_eq!(bare.default_action.as_str(), "451 4.3.5 Server configuration problem");
     let all = parsed(
         "{ inet:[::1]:12, timeout=10s, max_idle=1m, max_ttl = 2m, try_limit=3, retry_delay=2, request_limit=9,
@@ -190,8 +193,8 @@ fn options_of_one_service() {
     )
     .unwrap();
     assert_eq!(all.endpoint.to_string(), "inet:[::1]:12");
-    assert_eq!((all.timeout.as_secs(), all.max_idle.as_secs(), all.max_ttl.as_secs()), (10, 60, 120));
-    assert_eq!((all.try_limit.get(), all.retry_delay.as_secs(), all.request_limit), (3, 2, 9));
+    assert_eq!((all.terms.timeout.as_secs(), all.terms.max_idle.as_secs(), all.terms.max_ttl.as_secs()), (10, 60, 120));
+    assert_eq!((all.terms.try_limit.get(), all.terms.retry_delay.as_secs(), all.terms.request_limit), (3, 2, 9));
     assert_eq!((all.default_action.as_str(), &*all.policy_context), ("450 4.7.1 later, please", "x"));
     for (argument, complaint) in [
         ("", "check_policy_service needs a policy service (inet:host:port or unix:path) after it"),
