@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use facts::Evidence;
-
 use crate::config::Postfix;
 use crate::destination::{Class, Destination};
 use crate::parse::Parser;
 use crate::reply::reply;
 use crate::ruling::{Ruling, UnknownClass};
-use crate::tables::{self, Table, Unavailable};
+use crate::tables::Table;
+use crate::tables::lookup::{Hit, Lookup};
 
 /// The lists of tables of a configuration, under Postfix's names.
 #[derive(Debug)]
 pub(crate) struct Maps {
+    /// Replies for DNS lists that have one of their own.
+    pub(crate) rbl_reply_maps: Map,
     pub(crate) relay_clientcerts: Map,
     pub(crate) smtpd_sender_login_maps: Map,
     pub(crate) local_recipient_maps: Map,
@@ -25,25 +26,16 @@ pub(crate) struct Maps {
     pub(crate) recipient_canonical_maps: Map,
 }
 
-/// Tables that are searched one after the other, for each key anew (Postfix: maps_find).
+/// Tables that are searched one after the other.
 #[derive(Debug)]
 pub(crate) struct Map(Vec<Arc<Table>>);
-
-/// A row, and where it was found.
-pub(crate) struct Found<'a> {
-    table: &'a Table,
-    key: Box<str>,
-    pub(crate) row: tables::Found<'a>,
-}
-
-/// A row; or why a table cannot say anything, which ends the search too.
-pub(crate) type Hit<'a> = Result<Found<'a>, String>;
 
 impl Maps {
     /// Opens the tables that `config` names.
     pub(crate) fn open(config: &Postfix, parser: &mut Parser<'_>) -> Self {
         let mut map = |texts| Map(parser.maps(texts));
         Self {
+            rbl_reply_maps: map(&config.rbl_reply_maps),
             relay_clientcerts: map(&config.relay_clientcerts),
             smtpd_sender_login_maps: map(&config.smtpd_sender_login_maps),
             local_recipient_maps: map(&config.local_recipient_maps),
@@ -67,9 +59,8 @@ impl Map {
         self.0.iter().map(|table| &*table.name)
     }
 
-    /// The row of a whole key.
-    pub(crate) fn find(&self, key: &str) -> Option<Hit<'_>> {
-        self.first(key, Table::find)
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(&self.0)
     }
 
     /// The row of an address: of `user@domain`, of `user` where its mail ends here, of `@domain`; of both users with and
@@ -78,28 +69,16 @@ impl Map {
         let Destination { address, class, .. } = destination;
         let (user, at_domain) = address.split_at(destination.local_part().len());
         let bare = without_extension(user, delimiters);
-        let local = |user| (*class == Class::Final).then(|| self.first_form(user, Table::find_part)).flatten();
-        self.first_form(address, Table::find)
-            .or_else(|| self.first_form(&format!("{}{at_domain}", bare?), Table::find_part))
+        let lookup = self.lookup();
+        let find_part = |key: &str| lookup.find_part(key);
+        let local = |user| (*class == Class::Final).then(|| find_quoted(user, find_part)).flatten();
+        find_quoted(address, |key| lookup.find(key))
+            .or_else(|| find_quoted(&format!("{}{at_domain}", bare?), find_part))
             .or_else(|| local(user))
             .or_else(|| local(bare?))
-            .or_else(|| self.first(at_domain, Table::find_part))
-    }
-
-    fn first_form<'a>(&'a self, address: &str, find: Find<'a>) -> Option<Hit<'a>> {
-        quoted_form(address).and_then(|quoted| self.first(&quoted, find)).or_else(|| self.first(address, find))
-    }
-
-    fn first<'a>(&'a self, key: &str, find: Find<'a>) -> Option<Hit<'a>> {
-        self.0.iter().find_map(|table| {
-            let found = find(table, key).transpose()?;
-            let row = found.map(|row| Found { table, key: key.into(), row });
-            Some(row.map_err(|unavailable| format!("{}: {unavailable}", table.name)))
-        })
+            .or_else(|| lookup.find_part(at_domain))
     }
 }
-
-type Find<'a> = fn(&'a Table, &str) -> Result<Option<tables::Found<'a>>, Unavailable>;
 
 /// What is said of `name` when a table cannot say anything (Postfix: reject_dict_retry).
 pub(crate) fn unavailable(name: &str, why: String) -> Ruling {
@@ -107,15 +86,13 @@ pub(crate) fn unavailable(name: &str, why: String) -> Ruling {
     Ruling::unknown(UnknownClass::Table, reply).noting(why)
 }
 
-impl Found<'_> {
-    pub(crate) fn evidence(&self) -> Evidence {
-        let Self { table, key, row } = self;
-        Evidence::Table { table: table.name.clone(), key: key.clone(), value: row.value.clone().into(), line: row.line }
-    }
+/// An address is looked up as it stands in a table, then as it is.
+pub(crate) fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Hit<'a>>) -> Option<Hit<'a>> {
+    quoted_form(address).and_then(|quoted| find(&quoted)).or_else(|| find(address))
 }
 
 /// The address as it stands in a table, if its local part is no dot-string and needs quotes (RFC 5321 §4.1.2).
-pub(crate) fn quoted_form(address: &str) -> Option<String> {
+fn quoted_form(address: &str) -> Option<String> {
     let (local_part, rest) = address.rfind('@').map_or((address, ""), |at| address.split_at(at));
     let is_atom = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     if !local_part.is_empty() && local_part.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom)) {

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::outside::PolicyService;
 use crate::tables::Table;
+use crate::tables::lookup::Lookup;
 
 pub use table::RESTRICTIONS;
 pub(crate) use table::{RENAMED, RETIRED};
@@ -126,6 +127,12 @@ pub struct Access {
     /// The table.
     pub table: Arc<Table>,
     pub(crate) lists: RowLists,
+}
+
+impl Access {
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(std::slice::from_ref(&self.table))
+    }
 }
 
 /// Lists of restrictions by the row's result.

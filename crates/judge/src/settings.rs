@@ -12,7 +12,6 @@ use crate::maps::Maps;
 use crate::own_addresses::OwnAddresses;
 use crate::parse::{Parser, Tables};
 use crate::restriction::{Kind, Restriction, Subject};
-use crate::tables::Table;
 
 /// A mistake in the configuration, or something questionable in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +44,6 @@ pub struct Settings {
     /// Whether the name of a domain means its subdomains too: in access tables, in `relay_domains`.
     pub(crate) access_parents_match: bool,
     relay_parents_match: bool,
-    /// Replies for DNS lists that have one of their own (Postfix: rbl_reply_maps).
-    pub(crate) rbl_reply_maps: Vec<Arc<Table>>,
     /// In the order of evaluation.
     pub(crate) lists: Vec<List>,
     pub(crate) tables: Tables,
@@ -70,7 +67,6 @@ impl Settings {
     pub(crate) fn compile_with(config: &Config, known: Tables) -> Result<Self, Vec<Mistake>> {
         let mut parser = Parser::new(config, known);
         let lists = lists(config, &mut parser);
-        let rbl_reply_maps = parser.maps(&config.postfix.rbl_reply_maps);
         parser.rbl_reply(&config.postfix.default_rbl_reply);
         let maps = Maps::open(&config.postfix, &mut parser);
         let Parser { mut mistakes, mut warnings, tables, .. } = parser;
@@ -91,7 +87,6 @@ impl Settings {
             access_parents_match: config.postfix.parents_match("smtpd_access_maps"),
             relay_parents_match: config.postfix.parents_match("relay_domains"),
             postfix: config.postfix.clone(),
-            rbl_reply_maps,
             lists,
             tables,
             domains: lower(&config.domains),

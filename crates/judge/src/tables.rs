@@ -5,6 +5,7 @@ mod braces;
 mod cidr;
 mod keyed;
 mod lines;
+pub(crate) mod lookup;
 mod patterns;
 mod ranges;
 
@@ -159,16 +160,7 @@ impl Table {
     /// # Errors
     /// The table cannot say anything: Postfix answers 451 4.3.5.
     pub fn find(&self, key: &str) -> Result<Option<Found<'_>>, Unavailable> {
-        self.find_within(key, &mut Work::new())
-    }
-
-    /// What the table says of a part of a key (a parent domain, `user@`). Tables of patterns are never asked for
-    /// parts.
-    ///
-    /// # Errors
-    /// As [`Self::find`].
-    pub fn find_part(&self, key: &str) -> Result<Option<Found<'_>>, Unavailable> {
-        if self.is_of_patterns() { Ok(None) } else { self.find(key) }
+        self.find_within(key, &Work::new())
     }
 
     /// What is wrong with single rows of its files.
@@ -197,7 +189,7 @@ impl Table {
         own.into_iter().map(|(line, value)| (&*self.name, line, value)).collect()
     }
 
-    fn find_within(&self, key: &str, work: &mut Work) -> Result<Option<Found<'_>>, Unavailable> {
+    fn find_within(&self, key: &str, work: &Work) -> Result<Option<Found<'_>>, Unavailable> {
         match &self.rows {
             Rows::Keyed(rows) => Ok(rows.get(&*lower_case(key)).map(keyed::Row::found)),
             Rows::Networks(networks) => Ok(key.parse().ok().and_then(|address| networks.find(address))),
@@ -231,7 +223,7 @@ impl<T> Parsed<T> {
 }
 
 /// What all tables say, with commas between; the line is that of the first.
-fn find_in_all<'a>(tables: &'a [Table], key: &str, work: &mut Work) -> Result<Option<Found<'a>>, Unavailable> {
+fn find_in_all<'a>(tables: &'a [Table], key: &str, work: &Work) -> Result<Option<Found<'a>>, Unavailable> {
     let mut all: Option<Found<'_>> = None;
     for table in tables {
         let Some(found) = table.find_within(key, work)? else { continue };
@@ -246,7 +238,7 @@ fn find_in_all<'a>(tables: &'a [Table], key: &str, work: &mut Work) -> Result<Op
 }
 
 /// What the last table says of what the one before it said, and so on; the line is that of the last.
-fn find_through<'a>(tables: &'a [Table], key: &str, work: &mut Work) -> Result<Option<Found<'a>>, Unavailable> {
+fn find_through<'a>(tables: &'a [Table], key: &str, work: &Work) -> Result<Option<Found<'a>>, Unavailable> {
     let mut found = Found { value: key.to_owned().into(), line: 0 };
     for table in tables {
         match table.find_within(&found.value, work)? {

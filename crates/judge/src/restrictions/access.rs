@@ -5,16 +5,16 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use facts::{Evidence, Reason, Reply, hostname};
+use facts::{Reason, Reply, hostname};
 
 use crate::case::Case;
 use crate::destination::Destination;
-use crate::maps::{quoted_form, without_extension};
+use crate::maps::{find_quoted, without_extension};
 use crate::reply::{Named, enhanced_for, server_error};
 use crate::restriction::{Access, Subject};
 use crate::ruling::{About, OnPermit, Row, Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer, Codes};
-use crate::tables::{Found, Table, Unavailable};
+use crate::tables::lookup::{Hit, Lookup};
 
 /// The longest text of an address.
 const ADDRESS_LENGTH_MAX: usize = 45;
@@ -33,7 +33,8 @@ pub(super) async fn check_access(case: &Case, subject: Subject, access: &Access)
 async fn check_client(case: &Case, subject: Subject, access: &Access) -> Ruling {
     let looked = case.name(subject).await;
     let name = looked.name.as_str();
-    let found = find_domain(case, &access.table, name).or_else(|| find_address(&access.table, case.client().address));
+    let lookup = access.lookup();
+    let found = find_domain(case, &lookup, name).or_else(|| find_address(&lookup, case.client().address));
     let ruling = if subject == Subject::Client {
         rule(case, access, found, subject, || case.name_and_address(&looked.name).into())
     } else {
@@ -44,13 +45,13 @@ async fn check_client(case: &Case, subject: Subject, access: &Access) -> Ruling 
 
 fn check_domain(case: &Case, subject: Subject, access: &Access) -> Ruling {
     let Some(domain) = case.said(subject) else { return Ruling::dunno() };
-    rule(case, access, find_domain(case, &access.table, domain), subject, || domain.into())
+    rule(case, access, find_domain(case, &access.lookup(), domain), subject, || domain.into())
 }
 
 fn check_login(case: &Case, access: &Access) -> Ruling {
     let Some(user) = case.sasl_username() else { return Ruling::dunno() };
     let visible = || user.chars().map(|c| if c.is_control() { '_' } else { c }).collect::<String>();
-    rule(case, access, find(&access.table, user), Subject::SaslUser, || visible().into())
+    rule(case, access, access.lookup().find(user), Subject::SaslUser, || visible().into())
 }
 
 /// By the digest of the certificate, then by that of its key. A reply names who it was made for, where its issuer is
@@ -58,9 +59,10 @@ fn check_login(case: &Case, access: &Access) -> Ruling {
 fn check_certificate(case: &Case, access: &Access) -> Ruling {
     let Some(certificate) = case.certificate() else { return Ruling::dunno() };
     let name = certificate.trusted_name.as_deref().unwrap_or_default();
+    let lookup = access.lookup();
     let mut ruling = Ruling::dunno();
     for digest in [&certificate.fingerprint, &certificate.pubkey_fingerprint].into_iter().filter(|it| !it.is_empty()) {
-        ruling = rule(case, access, find(&access.table, digest), Subject::Certificate, || name.into());
+        ruling = rule(case, access, lookup.find(digest), Subject::Certificate, || name.into());
         if !matches!(ruling.says, Says::Dunno) {
             break;
         }
@@ -69,48 +71,38 @@ fn check_certificate(case: &Case, access: &Access) -> Ruling {
 }
 
 fn check_address(case: &Case, subject: Subject, access: &Access) -> Ruling {
-    let table = &access.table;
+    let lookup = access.lookup();
     let (Some(address), Some(destination)) = (case.address(subject), case.destination(subject)) else {
         let is_null_sender = subject == Subject::Sender && case.facts.envelope.is_some();
-        let found = is_null_sender.then(|| find(table, &case.settings.postfix.smtpd_null_access_lookup_key)).flatten();
+        let found = is_null_sender.then(|| lookup.find(&case.settings.postfix.smtpd_null_access_lookup_key)).flatten();
         return rule(case, access, found, subject, || "".into());
     };
-    let found = find_mail_address(case, table, destination);
+    let found = find_mail_address(case, &lookup, destination);
     let ruling = rule(case, access, found, subject, || address.as_str().into());
     // A recipient with a route inside may lead anywhere: too suspicious for an OK.
     let is_suspicious = subject == Subject::Recipient && destination.routed;
     if is_suspicious { OnPermit::Dunno.applied(ruling) } else { ruling }
 }
 
-/// A key that was found, and what the table says of it; or that it cannot say anything, which ends the search too.
-pub(super) type Hit<'a> = Result<(String, Found<'a>), Unavailable>;
-
-fn find<'a>(table: &'a Table, key: &str) -> Option<Hit<'a>> {
-    table.find(key).map(|found| found.map(|found| (key.to_owned(), found))).transpose()
-}
-
-fn find_part<'a>(table: &'a Table, key: &str) -> Option<Hit<'a>> {
-    table.find_part(key).map(|found| found.map(|found| (key.to_owned(), found))).transpose()
-}
-
 /// The name, then its parents up to the top-level domain; a name in digits has no parents.
-pub(super) fn find_domain<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>> {
+pub(super) fn find_domain<'a>(case: &Case, lookup: &Lookup<'a>, name: &str) -> Option<Hit<'a>> {
     if name.is_empty() {
         return None;
     }
-    find(table, name).or_else(|| (!hostname::is_address(name)).then(|| find_parents(case, table, name)).flatten())
+    let parents = || (!hostname::is_address(name)).then(|| find_parents(case, lookup, name)).flatten();
+    lookup.find(name).or_else(parents)
 }
 
 /// Parents stand in a table by their name, or with a dot before it, as the administrator has it
 /// (parent_domain_matches_subdomains).
-fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>> {
+fn find_parents<'a>(case: &Case, lookup: &Lookup<'a>, name: &str) -> Option<Hit<'a>> {
     let after_dot = usize::from(case.settings.access_parents_match);
     // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
     let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + after_dot);
     let mut rest = name;
     while let Some(start) = above(rest).filter(|start| *start < rest.len()) {
         rest = &rest[start..];
-        if let Some(found) = find_part(table, rest) {
+        if let Some(found) = lookup.find_part(rest) {
             return Some(found);
         }
     }
@@ -118,37 +110,34 @@ fn find_parents<'a>(case: &Case, table: &'a Table, name: &str) -> Option<Hit<'a>
 }
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
-pub(super) fn find_address(table: &Table, address: IpAddr) -> Option<Hit<'_>> {
+pub(super) fn find_address<'a>(lookup: &Lookup<'a>, address: IpAddr) -> Option<Hit<'a>> {
     let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
     hostname::push_address(&mut text, address);
-    find_address_as_written(table, &text)
+    find_address_as_written(lookup, &text)
 }
 
 /// The same for an address as somebody wrote it: `010.001.0.1` is another key than `10.1.0.1`.
-pub(super) fn find_address_as_written<'a>(table: &'a Table, address: &str) -> Option<Hit<'a>> {
+pub(super) fn find_address_as_written<'a>(lookup: &Lookup<'a>, address: &str) -> Option<Hit<'a>> {
     let separator = if address.contains(':') { ':' } else { '.' };
-    let parents = std::iter::successors(address.rsplit_once(separator), |(parent, _)| parent.rsplit_once(separator));
-    find(table, address).or_else(|| parents.filter_map(|(parent, _)| find_part(table, parent)).next())
+    let mut parents =
+        std::iter::successors(address.rsplit_once(separator), |(parent, _)| parent.rsplit_once(separator));
+    lookup.find(address).or_else(|| parents.find_map(|(parent, _)| lookup.find_part(parent)))
 }
 
 /// `user+extension@domain`, `user@domain`, the domain and its parents, `user+extension@`, `user@`.
-fn find_mail_address<'a>(case: &Case, table: &'a Table, destination: &Destination) -> Option<Hit<'a>> {
+fn find_mail_address<'a>(case: &Case, lookup: &Lookup<'a>, destination: &Destination) -> Option<Hit<'a>> {
     let (address, domain) = (&*destination.address, destination.domain());
     let local_part = address.strip_suffix(domain).unwrap_or(address);
     let bare = local_part
         .strip_suffix('@')
         .and_then(|user| without_extension(user, &case.settings.postfix.recipient_delimiter));
-    find_quoted(address, |key| find(table, key))
-        .or_else(|| find_quoted(&format!("{}@{domain}", bare?), |key| find_part(table, key)))
-        .or_else(|| find_part(table, domain))
-        .or_else(|| find_parents(case, table, domain))
-        .or_else(|| find_quoted(local_part, |key| find_part(table, key)))
-        .or_else(|| find_quoted(&format!("{}@", bare?), |key| find_part(table, key)))
-}
-
-/// An address is looked up as it stands in a table, then as it is.
-fn find_quoted<'a>(address: &str, find: impl Fn(&str) -> Option<Hit<'a>>) -> Option<Hit<'a>> {
-    quoted_form(address).and_then(|quoted| find(&quoted)).or_else(|| find(address))
+    let find_part = |key: &str| lookup.find_part(key);
+    find_quoted(address, |key| lookup.find(key))
+        .or_else(|| find_quoted(&format!("{}@{domain}", bare?), find_part))
+        .or_else(|| lookup.find_part(domain))
+        .or_else(|| find_parents(case, lookup, domain))
+        .or_else(|| find_quoted(local_part, find_part))
+        .or_else(|| find_quoted(&format!("{}@", bare?), find_part))
 }
 
 /// What the row that was found says of the subject that the client calls `name`.
@@ -162,29 +151,23 @@ pub(super) fn rule<'a>(
     let Some(found) = hit else { return Ruling::dunno() };
     let name = &*name();
     let named = Named { name, class: subject.reply_class() };
-    let (key, row) = match found {
-        Ok(found) => found,
+    let row = match found {
+        Ok(row) => row,
         // As if a row said so. Unlike a mistake in a row it may be only a warning.
-        Err(unavailable) => {
+        Err(why) => {
             let reply = named.rejected(451, "4.3.5", "Server configuration error");
-            return Ruling::refuse(reply, Reason::TableFailure).noting(format!("{}: {unavailable}", access.table.name));
+            return Ruling::refuse(reply, Reason::TableFailure).noting(why);
         }
-    };
-    let evidence = Evidence::Table {
-        table: access.table.name.clone(),
-        key: key.into(),
-        value: row.value.clone().into(),
-        line: row.line,
     };
     let ruling = carried_out(case, &row.value, named, Reason::AccessTable).unwrap_or_else(|| {
         let Some(restrictions) = access.lists.get(&*row.value) else {
             return Ruling::unknown(UnknownClass::Table, server_error()).noting("not an action");
         };
         let about = About::Row { name: name.into(), class: subject.reply_class() };
-        let row = Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit };
-        Says::Restrictions(row.into()).into()
+        let named = Row { restrictions: Arc::clone(restrictions), about, on_permit: OnPermit::Permit };
+        Says::Restrictions(named.into()).into()
     });
-    ruling.with(evidence)
+    ruling.with(row.evidence())
 }
 
 /// What an action comes to of what `named` names; `None` where `value` is none.

@@ -9,8 +9,8 @@ use crate::case::Case;
 use crate::macros::expand;
 use crate::reply::{TEMPFAIL_CODE, enhanced_for, reply};
 use crate::restriction::Subject;
-use crate::tables::Found;
 use crate::tables::action::split_enhanced;
+use crate::tables::lookup::Row;
 
 /// What a DNS list has said, for `$rbl_…` in a reply.
 pub(super) struct Listed<'a> {
@@ -40,17 +40,9 @@ impl Listed<'_> {
         Ok((self.reply_of(&text), remark))
     }
 
-    fn own_template<'c>(&self, case: &'c Case) -> Result<Option<Found<'c>>, String> {
-        for key in [&self.list.text, &self.list.zone] {
-            for table in &case.settings.rbl_reply_maps {
-                match table.find(key) {
-                    Ok(None) => {}
-                    Ok(found) => return Ok(found),
-                    Err(unavailable) => return Err(format!("{}: {unavailable}", table.name)),
-                }
-            }
-        }
-        Ok(None)
+    fn own_template<'c>(&self, case: &'c Case) -> Result<Option<Row<'c>>, String> {
+        let lookup = case.settings.maps.rbl_reply_maps.lookup();
+        lookup.find(&self.list.text).or_else(|| lookup.find(&self.list.zone)).transpose()
     }
 
     fn reply_of(&self, text: &str) -> Reply {

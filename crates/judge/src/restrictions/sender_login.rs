@@ -4,10 +4,11 @@
 use facts::{EmailAddress, Reason};
 
 use crate::case::Case;
-use crate::maps::{Found, unavailable};
+use crate::maps::unavailable;
 use crate::reply::Named;
 use crate::restriction::{Logins, Subject};
 use crate::ruling::Ruling;
+use crate::tables::lookup::Row;
 
 // Postfix gives no choice here.
 const CODE: u16 = 553;
@@ -36,11 +37,11 @@ pub(super) fn reject_sender_login_mismatch(case: &Case, logins: Logins) -> Rulin
 }
 
 /// Who has logged in must own the sender, if anybody does; without `or_nobody`, even if nobody does.
-fn rule_login(sender: &EmailAddress, user: &str, owned: Option<&Found<'_>>, or_nobody: bool) -> Ruling {
+fn rule_login(sender: &EmailAddress, user: &str, owned: Option<&Row<'_>>, or_nobody: bool) -> Ruling {
     let Some(owned) = owned else {
         return if or_nobody { Ruling::dunno() } else { not_owned(sender, user).noting("nobody owns the sender") };
     };
-    let mut owners = owned.row.value.split([',', ' ', '\t', '\r', '\n']);
+    let mut owners = owned.value.split([',', ' ', '\t', '\r', '\n']);
     let ruling = if owners.any(|owner| owner.to_lowercase() == user.to_lowercase()) {
         Ruling::dunno()
     } else {
@@ -50,7 +51,7 @@ fn rule_login(sender: &EmailAddress, user: &str, owned: Option<&Found<'_>>, or_n
 }
 
 /// Who has not logged in must not use a sender that somebody owns.
-fn rule_stranger(sender: &EmailAddress, owned: Option<&Found<'_>>) -> Ruling {
+fn rule_stranger(sender: &EmailAddress, owned: Option<&Row<'_>>) -> Ruling {
     let Some(owned) = owned else { return Ruling::dunno() };
     refused(sender, "not logged in").with(owned.evidence())
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use facts::{ClientName, DnsAnswer, RecordType, domain_of, hostname};
 
-use super::access::{Hit, find_address, find_address_as_written, find_domain, rule};
+use super::access::{find_address, find_address_as_written, find_domain, rule};
 use super::hosts::{HOSTS_MAX, addresses, hosts, is_temporary};
 use crate::case::Case;
 use crate::restriction::{Access, Subject};
 use crate::ruling::{OnPermit, Ruling};
+use crate::tables::lookup::Hit;
 
 /// How many addresses of all servers are looked up (Postfix: dns_rr_list_limit).
 const ADDRESSES_MAX: usize = 100;
@@ -69,7 +70,7 @@ impl<'a> Search<'a> {
         if !hostname::is_literal_address(inside) {
             return None;
         }
-        find_address_as_written(&self.access.table, address).map(|found| self.rule(found))
+        find_address_as_written(&self.access.lookup(), address).map(|found| self.rule(found))
     }
 
     async fn check_servers(&mut self, domain: &str, servers: RecordType) -> Option<Ruling> {
@@ -108,9 +109,9 @@ impl<'a> Search<'a> {
 
     async fn check_host(&mut self, host: &str) -> Option<Ruling> {
         if hostname::is_address(host) {
-            return find_address_as_written(&self.access.table, host).map(|found| self.rule(found));
+            return find_address_as_written(&self.access.lookup(), host).map(|found| self.rule(found));
         }
-        if let Some(found) = find_domain(self.case, &self.access.table, host) {
+        if let Some(found) = find_domain(self.case, &self.access.lookup(), host) {
             return Some(self.rule(found));
         }
         self.check_addresses_of(host).await
@@ -129,7 +130,7 @@ impl<'a> Search<'a> {
 
     fn check_address(&mut self, address: IpAddr) -> Option<Ruling> {
         self.addresses_left = self.addresses_left.checked_sub(1)?;
-        find_address(&self.access.table, address).map(|found| self.rule(found))
+        find_address(&self.access.lookup(), address).map(|found| self.rule(found))
     }
 
     fn rule(&self, found: Hit<'_>) -> Ruling {

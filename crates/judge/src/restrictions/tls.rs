@@ -22,9 +22,9 @@ pub(super) fn reject_plaintext_session(case: &Case) -> Ruling {
 pub(super) fn permit_tls_clientcerts(case: &Case) -> Ruling {
     let Some(certificate) = case.certificate() else { return Ruling::dunno() };
     let digests = [&certificate.fingerprint, &certificate.pubkey_fingerprint];
-    let relay_clientcerts = &case.settings.maps.relay_clientcerts;
-    let known = digests.into_iter().filter(|digest| !digest.is_empty());
-    match known.filter_map(|digest| relay_clientcerts.find(digest)).next() {
+    let relay_clientcerts = case.settings.maps.relay_clientcerts.lookup();
+    let mut known = digests.into_iter().filter(|digest| !digest.is_empty());
+    match known.find_map(|digest| relay_clientcerts.find(digest)) {
         Some(Ok(found)) => Ruling::permit(Reason::Certificate).with(found.evidence()),
         Some(Err(why)) => unavailable(&certificate.fingerprint, why),
         None => Ruling::dunno().noting(format!("no row for the certificate {}", certificate.fingerprint)),

@@ -69,14 +69,14 @@ enum Then {
 }
 
 impl Test {
-    fn passes(&self, key: &[u8], work: &mut Work) -> Result<bool, Spent> {
+    fn passes(&self, key: &[u8], work: &Work) -> Result<bool, Spent> {
         Ok(self.pattern.is_in(key, work)? == self.found)
     }
 }
 
 impl Rules {
     /// What the first row says whose pattern is found in `key`.
-    pub(super) fn find(&self, key: &str, work: &mut Work) -> Result<Option<Found<'_>>, Unavailable> {
+    pub(super) fn find(&self, key: &str, work: &Work) -> Result<Option<Found<'_>>, Unavailable> {
         let mut index = 0;
         while let Some(rule) = self.rules.get(index) {
             let spent = |_: Spent| Unavailable::Work(rule.line);
@@ -106,12 +106,7 @@ impl Rules {
 }
 
 impl Rule {
-    fn answer<'a>(
-        &self,
-        replacement: &'a Replacement,
-        key: &str,
-        work: &mut Work,
-    ) -> Result<Cow<'a, str>, Unavailable> {
+    fn answer<'a>(&self, replacement: &'a Replacement, key: &str, work: &Work) -> Result<Cow<'a, str>, Unavailable> {
         if let Some(text) = replacement.literal() {
             return Ok(text.into());
         }

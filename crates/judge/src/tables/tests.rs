@@ -1,11 +1,16 @@
 use std::io::Write as _;
 
+use super::lookup::Lookup;
 use super::*;
 
 fn open(kind: &str, text: &str) -> Table {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     Table::open(&format!("{kind}:{}", file.path().display())).unwrap()
+}
+
+fn part(table: Table, key: &str) -> Option<String> {
+    Lookup::new(&[table.into()]).find_part(key).map(|hit| hit.unwrap().value.into_owned())
 }
 
 fn value<'a>(table: &'a Table, key: &str) -> Option<Cow<'a, str>> {
@@ -66,7 +71,7 @@ fn networks_first_match_counts() {
     ] {
         assert_eq!(value(&table, address).as_deref(), expected, "{address}");
     }
-    assert_eq!(table.find_part("192.0.2.1"), Ok(None));
+    assert_eq!(part(table, "192.0.2.1"), None);
 }
 
 #[test]
@@ -122,7 +127,7 @@ fn tables_that_cannot_be_opened() {
 
 #[test]
 fn tables_of_the_configuration_alone() {
-    for (name, key, whole, part) in [
+    for (name, key, whole, of_part) in [
         ("static:OK", "any", Some("OK"), Some("OK")),
         ("static:{ REJECT go away }", "any", Some("REJECT go away"), Some("REJECT go away")),
         ("randmap:{OK}", "any", Some("OK"), None),
@@ -134,9 +139,8 @@ fn tables_of_the_configuration_alone() {
         ("pipemap:{inline:{x=y},inline:{a=b}}", "x", None, None),
     ] {
         let table = Table::open(name).unwrap();
-        let value = |found: Result<Option<Found<'_>>, _>| found.unwrap().map(|found| found.value.into_owned());
-        assert_eq!(value(table.find(key)).as_deref(), whole, "{name}");
-        assert_eq!(value(table.find_part(key)).as_deref(), part, "{name}");
+        assert_eq!(value(&table, key).as_deref(), whole, "{name}");
+        assert_eq!(part(table, key).as_deref(), of_part, "{name}");
     }
     let random = Table::open("randmap:{a, b, c}").unwrap();
     let drawn: Vec<_> = (0..100).filter_map(|number| value(&random, &number.to_string())).collect();
@@ -149,7 +153,7 @@ fn tables_that_fail() {
         let table = Table::open(name).unwrap();
         assert_eq!(table.find("x"), Err(Unavailable::Fail), "{name}");
     }
-    assert_eq!(Table::open("fail:").unwrap().find_part("x"), Ok(None));
+    assert_eq!(part(Table::open("fail:").unwrap(), "x"), None);
     let table = Table::of_text("pcre:/x", "/^(.)/ $1\n".as_bytes()).unwrap();
     assert_eq!(table.find("ä"), Err(Unavailable::NotText(1)));
     let long = "x".repeat(VALUE_SIZE_MAX / 2);
@@ -157,6 +161,18 @@ fn tables_that_fail() {
     assert_eq!(union.find("x"), Err(Unavailable::Size));
     let nested = format!("{}static:a{}", "unionmap:{".repeat(11), "}".repeat(11));
     assert!(Table::open(&nested).unwrap_err().contains("more than 10 tables within one another"));
+}
+
+#[test]
+fn all_keys_of_a_lookup_share_its_budget() {
+    let mut patterns = tempfile::NamedTempFile::new().unwrap();
+    patterns.write_all("/b$/ never\n".repeat(1000).as_bytes()).unwrap();
+    let name = format!("unionmap:{{inline:{{a=OK}}, pcre:{}}}", patterns.path().display());
+    let tables = [Table::open(&name).unwrap().into()];
+    let lookup = Lookup::new(&tables);
+    assert!((0..3).all(|_| lookup.find_part("parent.example").is_none()));
+    let spent = (0..100).find_map(|_| lookup.find_part("parent.example")).unwrap().unwrap_err();
+    assert!(spent.contains("too long for this key"), "{spent}");
 }
 
 #[test]

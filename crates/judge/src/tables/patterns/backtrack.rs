@@ -66,7 +66,7 @@ impl Program {
     }
 
     /// What the groups matched, if the pattern is found in `key`.
-    pub(super) fn search(&self, key: &[u8], work: &mut Work) -> Result<Option<Groups>, Spent> {
+    pub(super) fn search(&self, key: &[u8], work: &Work) -> Result<Option<Groups>, Spent> {
         work.spend(self.slots)?;
         let mut search =
             Search { operations: &self.operations, key, slots: vec![UNSET; self.slots], places: Vec::new(), work };
@@ -227,7 +227,7 @@ struct Search<'a> {
     key: &'a [u8],
     slots: Vec<usize>,
     places: Vec<Place>,
-    work: &'a mut Work,
+    work: &'a Work,
 }
 
 /// What coming back means.

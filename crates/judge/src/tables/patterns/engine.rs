@@ -1,5 +1,6 @@
 //! Matching a pattern within a budget: an automaton where there can be one, else by simulation or by backtracking.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
@@ -33,7 +34,7 @@ const TABLE_SIZE_MAX: usize = 64 << 20;
 
 /// What a lookup may still cost.
 #[derive(Debug)]
-pub(in crate::tables) struct Work(usize);
+pub(in crate::tables) struct Work(Cell<usize>);
 
 /// A lookup has used up its budget.
 #[derive(Debug)]
@@ -41,11 +42,11 @@ pub(super) struct Spent;
 
 impl Work {
     pub(in crate::tables) fn new() -> Self {
-        Self(WORK_MAX)
+        Self(Cell::new(WORK_MAX))
     }
 
-    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Spent> {
-        self.0 = self.0.checked_sub(steps).ok_or(Spent)?;
+    pub(super) fn spend(&self, steps: usize) -> Result<(), Spent> {
+        self.0.set(self.0.get().checked_sub(steps).ok_or(Spent)?);
         Ok(())
     }
 }
@@ -99,7 +100,7 @@ impl Pattern {
     }
 
     /// Whether the pattern is found in `key`.
-    pub(super) fn is_in(&self, key: &[u8], work: &mut Work) -> Result<bool, Spent> {
+    pub(super) fn is_in(&self, key: &[u8], work: &Work) -> Result<bool, Spent> {
         work.spend(PATTERN_COST)?;
         match &self.engine {
             Engine::Automaton(automaton) => run(automaton, key, work),
@@ -112,7 +113,7 @@ impl Pattern {
     }
 
     /// What the groups matched, if the pattern is found in `key`.
-    pub(super) fn groups(&self, key: &[u8], work: &mut Work) -> Result<Option<Groups>, Spent> {
+    pub(super) fn groups(&self, key: &[u8], work: &Work) -> Result<Option<Groups>, Spent> {
         match (&self.engine, &self.groups) {
             (Engine::Backtracking(program), _) => program.search(key, work),
             (_, None) => Ok(None),
@@ -153,7 +154,7 @@ fn simulation_cost(simulation: &PikeVM, key: &[u8]) -> usize {
 
 /// Steps through `key` until it is clear whether there is a match. A step to another state may miss the cache, but
 /// not more often than the automaton is large.
-fn run(automaton: &dense::DFA<Vec<u32>>, key: &[u8], work: &mut Work) -> Result<bool, Spent> {
+fn run(automaton: &dense::DFA<Vec<u32>>, key: &[u8], work: &Work) -> Result<bool, Spent> {
     let input = Input::new(key).anchored(Anchored::No);
     // It fails for anchored searches and for octets that quit, and there are neither.
     let Ok(mut state) = automaton.start_state_forward(&input) else { return Ok(false) };

@@ -5,7 +5,7 @@ fn table(syntax: Syntax, text: &str) -> Parsed<Rules> {
 }
 
 fn answer(rules: &Rules, key: &str) -> Option<String> {
-    rules.find(key, &mut Work::new()).unwrap().map(|found| found.value.into_owned())
+    rules.find(key, &Work::new()).unwrap().map(|found| found.value.into_owned())
 }
 
 /// Whether a pattern with its flags is found in a key; `None` if the pattern is left out.
@@ -209,8 +209,8 @@ fn a_lookup_has_a_budget() {
     ] {
         let parsed = table(Syntax::Pcre, &text);
         assert!(!parsed.rows.rules.is_empty());
-        let spent = parsed.rows.find(&long, &mut Work::new());
+        let spent = parsed.rows.find(&long, &Work::new());
         assert!(matches!(spent, Err(Unavailable::Work(_))), "{}", &text[..20]);
-        assert_eq!(parsed.rows.find("a.example", &mut Work::new()), Ok(None));
+        assert_eq!(parsed.rows.find("a.example", &Work::new()), Ok(None));
     }
 }
