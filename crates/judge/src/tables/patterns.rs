@@ -3,6 +3,7 @@
 mod backtrack;
 mod engine;
 mod escapes;
+mod literals;
 mod pcre;
 mod regexp;
 mod replacement;
@@ -12,10 +13,13 @@ use std::borrow::Cow;
 
 pub(in crate::tables) use self::engine::Work;
 use self::engine::{Memory, Pattern, Spent};
+use self::literals::{Literals, Present, Texts};
 use self::replacement::Replacement;
 use super::lines::{self, Complaints, keyword};
 use super::{Found, Parsed, Unavailable, VALUE_SIZE_MAX};
 
+/// What a pattern costs that need not be tried.
+const SKIP_COST: usize = 16;
 /// The most rows and `if`s of a table.
 pub(super) const RULES_MAX: usize = 5_000;
 
@@ -44,6 +48,7 @@ struct Flags {
 #[derive(Debug)]
 pub(super) struct Rules {
     rules: Vec<Rule>,
+    literals: Option<Literals>,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,8 @@ struct Rule {
 /// A pattern, and whether (`!`) it must not be found.
 #[derive(Debug)]
 struct Test {
+    /// The number of a text that must stand in the key.
+    literal: Option<usize>,
     pattern: Pattern,
     found: bool,
 }
@@ -68,8 +75,22 @@ enum Then {
     Else(usize),
 }
 
+/// A key, which of the table's texts stand in it, and what the search may still cost.
+struct Search<'a> {
+    key: &'a [u8],
+    present: Option<Present>,
+    work: &'a Work,
+}
+
 impl Test {
-    fn passes(&self, key: &[u8], work: &Work) -> Result<bool, Spent> {
+    fn passes(&self, search: &Search<'_>) -> Result<bool, Spent> {
+        let Search { key, present, work } = search;
+        if let (Some(literal), Some(present)) = (self.literal, present)
+            && !present.has(literal)
+        {
+            work.spend(SKIP_COST)?;
+            return Ok(!self.found);
+        }
         Ok(self.pattern.is_in(key, work)? == self.found)
     }
 }
@@ -77,13 +98,14 @@ impl Test {
 impl Rules {
     /// What the first row says whose pattern is found in `key`.
     pub(super) fn find(&self, key: &str, work: &Work) -> Result<Option<Found<'_>>, Unavailable> {
+        let search = self.search(key.as_bytes(), work)?;
         let mut index = 0;
         while let Some(rule) = self.rules.get(index) {
             let spent = |_: Spent| Unavailable::Work(rule.line);
-            let passes = rule.test.passes(key.as_bytes(), work).map_err(spent)?;
+            let passes = rule.test.passes(&search).map_err(spent)?;
             match &rule.then {
                 Then::Answer { and, replacement } => {
-                    let second = |test: &Test| test.passes(key.as_bytes(), work);
+                    let second = |test: &Test| test.passes(&search);
                     if passes && and.as_ref().map_or(Ok(true), second).map_err(spent)? {
                         let value = rule.answer(replacement, key, work)?;
                         return Ok(Some(Found { value, line: rule.line }));
@@ -94,6 +116,12 @@ impl Rules {
             }
         }
         Ok(None)
+    }
+
+    fn search<'a>(&self, key: &'a [u8], work: &'a Work) -> Result<Search<'a>, Unavailable> {
+        let present = self.literals.as_ref().map(|literals| literals.present(key, work)).transpose();
+        let first_line = self.rules.first().map_or(0, |rule| rule.line);
+        Ok(Search { key, present: present.map_err(|_| Unavailable::Work(first_line))?, work })
     }
 
     /// The right-hand sides, as far as they are known without a key, and their lines.
@@ -125,6 +153,7 @@ pub(super) fn parse(syntax: Syntax, text: &[u8]) -> Result<Parsed<Rules>, String
     let mut parser = Parser {
         syntax,
         memory: Memory::new(),
+        texts: Texts::default(),
         rules: Vec::new(),
         open: Vec::new(),
         complaints: Complaints::default(),
@@ -143,12 +172,14 @@ pub(super) fn parse(syntax: Syntax, text: &[u8]) -> Result<Parsed<Rules>, String
         parser.complaints.add(line, "\"if\" without \"endif\"");
         parser.close(index);
     }
-    Ok(Parsed { rows: Rules { rules: parser.rules }, complaints: parser.complaints })
+    let rows = Rules { rules: parser.rules, literals: parser.texts.ready() };
+    Ok(Parsed { rows, complaints: parser.complaints })
 }
 
 struct Parser {
     syntax: Syntax,
     memory: Memory,
+    texts: Texts,
     rules: Vec<Rule>,
     /// The `if`s that wait for their `endif`: index of the rule, line.
     open: Vec<(usize, usize)>,
@@ -261,7 +292,8 @@ impl Parser {
             return Err(ignored(format!("${highest}, but the pattern has {} groups", expression.groups)));
         }
         let pattern = Pattern::new(&expression, highest > 0, &mut self.memory).map_err(ignored)?;
-        Ok(Test { pattern, found: spelt.found })
+        let literal = self.texts.number(&expression.node);
+        Ok(Test { literal, pattern, found: spelt.found })
     }
 
     fn close(&mut self, index: usize) {

@@ -152,23 +152,48 @@ fn simulation_cost(simulation: &PikeVM, key: &[u8]) -> usize {
     nfa.states().len() * (key.len() + 1) * cost
 }
 
-/// Steps through `key` until it is clear whether there is a match. A step to another state may miss the cache, but
-/// not more often than the automaton is large.
+/// Steps through `key` until it is clear whether there is a match. The first step into a part of an automaton may miss
+/// the cache.
 fn run(automaton: &dense::DFA<Vec<u32>>, key: &[u8], work: &Work) -> Result<bool, Spent> {
     let input = Input::new(key).anchored(Anchored::No);
     // It fails for anchored searches and for octets that quit, and there are neither.
     let Ok(mut state) = automaton.start_state_forward(&input) else { return Ok(false) };
-    let (mut steps, mut changes) = (0, 0);
+    let (mut steps, mut lines) = (0, Lines::new());
     for octet in key {
         let next = automaton.next_state(state, *octet);
         steps += 1;
-        changes += usize::from(next != state);
+        if next != state {
+            lines.touch(next.as_usize() * size_of::<u32>() / CACHE_LINE);
+        }
         state = next;
         if automaton.is_special_state(state) && (automaton.is_match_state(state) || automaton.is_dead_state(state)) {
             break;
         }
     }
-    work.spend(steps + changes.min(automaton.memory_usage() / CACHE_LINE) * MISS_COST)?;
+    let lines_per_state = (automaton.stride() * size_of::<u32>()).div_ceil(CACHE_LINE);
+    work.spend(steps + lines.touched * lines_per_state * MISS_COST)?;
     // At the end of the key the last octet has its say; a match stays one, and the dead state dead.
     Ok(automaton.is_match_state(state) || automaton.is_match_state(automaton.next_eoi_state(state)))
+}
+
+/// The lines of the cache that an automaton has come to.
+struct Lines {
+    seen: [u64; AUTOMATON_SIZE_MAX / CACHE_LINE / u64::BITS as usize],
+    touched: usize,
+}
+
+impl Lines {
+    fn new() -> Self {
+        Self { seen: [0; _], touched: 0 }
+    }
+
+    fn touch(&mut self, line: usize) {
+        let (word, bit) = (line / u64::BITS as usize, 1 << (line % u64::BITS as usize));
+        if let Some(word) = self.seen.get_mut(word)
+            && *word & bit == 0
+        {
+            *word |= bit;
+            self.touched += 1;
+        }
+    }
 }
