@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use facts::hostname;
+
 /// The longest name as text, without the trailing dot (RFC 1035 §3.1: 255 octets in a message).
 const NAME_LENGTH_MAX: usize = 253;
 const LABEL_LENGTH_MAX: usize = 63;
@@ -15,6 +17,12 @@ pub fn to_ascii(name: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(name));
     }
     idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY).ok()
+}
+
+/// A domain as it is asked of the DNS: its ASCII form, if that is a host name.
+#[must_use]
+pub fn ascii_hostname(domain: &str) -> Option<Cow<'_, str>> {
+    to_ascii(domain).filter(|name| hostname::is_hostname(name))
 }
 
 /// `name` in the form in which it is asked, or `None` if the DNS cannot hold it: a label empty or over 63 octets,

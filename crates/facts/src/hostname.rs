@@ -38,8 +38,8 @@ pub fn is_address(text: &str) -> bool {
     if text.contains(':') { is_ipv6(text) } else { is_ipv4(text) }
 }
 
-/// Whether `text` is the inside of an SMTP address literal (RFC 5321 §4.1.3): an address, IPv6 with or without
-/// its `IPv6:` tag (Postfix: valid_mailhost_addr(3)).
+/// Whether `text` is the inside of an SMTP address literal (RFC 5321 §4.1.3): an IPv4 address, or an
+/// IPv6 address with its `IPv6:` tag (Postfix: valid_mailhost_addr(3)).
 #[must_use]
 pub fn is_literal_address(text: &str) -> bool {
     match strip_ipv6_tag(text) {

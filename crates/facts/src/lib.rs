@@ -19,7 +19,7 @@ mod terms;
 pub use address::{EmailAddress, domain_of};
 pub use decision::{Decision, DecisionId, Deferral, Evidence, Finding, MessageAction, Outcome, Reason, Reply, Verdict};
 pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, host_port};
 pub use network::{Network, NetworkList};
 pub use session::{Certificate, Client, ClientName, Encryption, Envelope, Facts, Greeting, Recipient, Stage};
 pub use spelling::closest;

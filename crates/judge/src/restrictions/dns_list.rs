@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use dns::lists::DnsList;
-use facts::{ClientName, DnsAnswer, Evidence, Reason, Record, RecordType, domain_of, hostname};
+use facts::{ClientName, DnsAnswer, Evidence, Reason, Record, RecordType, domain_of};
 
 use super::rbl_reply::Listed;
 use crate::case::Case;
@@ -75,7 +75,7 @@ fn listed_domain(what: &str) -> Option<Cow<'_, str>> {
     if domain.starts_with('[') || !domain.ends_with('.') && last_label.all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    dns::to_ascii(domain).filter(|domain| hostname::is_hostname(domain))
+    dns::ascii_hostname(domain)
 }
 
 async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: impl Fn() -> String) -> Ruling {

@@ -26,7 +26,7 @@ pub(super) async fn permit_mx_backup(case: &Case) -> Ruling {
     }
     // Nobody knows where a route in a local part leads.
     let domain = destination.domain();
-    let name = dns::to_ascii(domain).filter(|name| !destination.routed && hostname::is_hostname(name));
+    let name = dns::ascii_hostname(domain).filter(|_| !destination.routed);
     let Some(name) = name else { return Ruling::dunno() };
     let named = Named { name: recipient.as_str(), class: Subject::Recipient.reply_class() };
     let mut search = Search { case, named, answers: Vec::new(), deferral: None };

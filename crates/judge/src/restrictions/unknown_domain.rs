@@ -20,7 +20,7 @@ pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruli
     }
     let code = case.settings.postfix.unknown_address_reject_code.0;
     let refusals = Refusals { subject, address, domain, code };
-    let Some(name) = dns::to_ascii(domain).filter(|name| hostname::is_hostname(name)) else {
+    let Some(name) = dns::ascii_hostname(domain) else {
         return refusals.refuse("Domain not found");
     };
     let mut answers = Vec::new();
