@@ -127,6 +127,17 @@ pub struct Access {
     /// The table.
     pub table: Arc<Table>,
     pub(crate) lists: RowLists,
+    /// Which digests of a certificate are looked up, in order.
+    pub(crate) search_order: Vec<Digest>,
+}
+
+/// A digest that a certificate is known by (Postfix: `search_order` of `check_ccert_access`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digest {
+    /// `cert_fingerprint`
+    Certificate,
+    /// `pubkey_fingerprint`
+    PublicKey,
 }
 
 impl Access {

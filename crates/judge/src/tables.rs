@@ -1,7 +1,7 @@
 //! Lookup tables in Postfix's formats: keys, networks and patterns, from text files or from the configuration itself.
 
 pub(crate) mod action;
-mod braces;
+pub(crate) mod braces;
 mod cidr;
 mod keyed;
 mod lines;

@@ -4,11 +4,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use facts::{Terms, closest, duration};
-use toml::Spanned;
 
 use super::Parser;
-use super::words::{Word, words};
+use super::words::Word;
 use crate::outside::PolicyService;
+use crate::tables::braces;
 
 /// Where the relative names of Unix-domain sockets start that Postfix uses (its `queue_directory`).
 const QUEUE_DIRECTORY: &str = "/var/spool/postfix/";
@@ -27,11 +27,11 @@ const OPTIONS: &[&str] = &[
 impl Parser<'_> {
     /// `inet:host:port`, `unix:path`, or `{ inet:host:port, timeout=10s, { default_action = 451 4.3.5 text } }`.
     pub(super) fn policy_service(&mut self, argument: &Word) -> Option<Arc<PolicyService>> {
-        let parsed = match inside_braces(&argument.text) {
+        let parsed = match braces::inside(&argument.text) {
             None => self.service(&argument.text),
             Some(inside) => {
-                let mut parts = words(&Spanned::new(0..0, inside.to_owned())).into_iter().map(|part| part.text);
-                let service = self.service(&parts.next().unwrap_or_default());
+                let mut parts = braces::words(inside);
+                let service = self.service(parts.next().unwrap_or_default());
                 service.and_then(|service| parts.try_fold(service, with_option))
             }
         };
@@ -61,13 +61,9 @@ impl Parser<'_> {
     }
 }
 
-fn inside_braces(text: &str) -> Option<&str> {
-    text.strip_prefix('{')?.strip_suffix('}').map(str::trim)
-}
-
 /// `service` with one more option: `name=value`, or `{ name = value with spaces }`.
-fn with_option(mut service: PolicyService, option: String) -> Result<PolicyService, String> {
-    let option = inside_braces(&option).unwrap_or(&option);
+fn with_option(mut service: PolicyService, option: &str) -> Result<PolicyService, String> {
+    let option = braces::inside(option).unwrap_or(option);
     let (name, value) = option
         .split_once('=')
         .ok_or_else(|| format!("\"{option}\" is no option of a policy service: write name=value"))?;

@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::destination::Destination;
 use crate::maps::{find_quoted, without_extension};
 use crate::reply::{Named, enhanced_for, server_error};
-use crate::restriction::{Access, Subject};
+use crate::restriction::{Access, Digest, Subject};
 use crate::ruling::{About, OnPermit, Row, Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer, Codes};
 use crate::tables::lookup::{Hit, Lookup};
@@ -54,14 +54,18 @@ fn check_login(case: &Case, access: &Access) -> Ruling {
     rule(case, access, access.lookup().find(user), Subject::SaslUser, || visible().into())
 }
 
-/// By the digest of the certificate, then by that of its key. A reply names who it was made for, where its issuer is
+/// By the digest of the certificate and by that of its key. A reply names who it was made for, where its issuer is
 /// trusted: of other certificates nobody tells us.
 fn check_certificate(case: &Case, access: &Access) -> Ruling {
     let Some(certificate) = case.certificate() else { return Ruling::dunno() };
     let name = certificate.trusted_name.as_deref().unwrap_or_default();
     let lookup = access.lookup();
     let mut ruling = Ruling::dunno();
-    for digest in [&certificate.fingerprint, &certificate.pubkey_fingerprint].into_iter().filter(|it| !it.is_empty()) {
+    let digests = access.search_order.iter().map(|digest| match digest {
+        Digest::Certificate => &certificate.fingerprint,
+        Digest::PublicKey => &certificate.pubkey_fingerprint,
+    });
+    for digest in digests.filter(|digest| !digest.is_empty()) {
         ruling = rule(case, access, lookup.find(digest), Subject::Certificate, || name.into());
         if !matches!(ruling.says, Says::Dunno) {
             break;

@@ -1,7 +1,7 @@
-//! Braces in the names of tables: `unionmap:{hash:/a, inline:{key=value}}`.
+//! Braces in the names of tables and in arguments: `unionmap:{hash:/a, inline:{key=value}}`.
 
 /// What is inside of the pair of braces that the whole of `text` is.
-pub(super) fn inside(text: &str) -> Option<&str> {
+pub(crate) fn inside(text: &str) -> Option<&str> {
     let inside = text.strip_prefix('{')?.strip_suffix('}')?;
     let mut depth = 0_usize;
     for byte in inside.bytes() {
@@ -15,7 +15,7 @@ pub(super) fn inside(text: &str) -> Option<&str> {
 }
 
 /// The words of `text`, parted by commas and white space outside of braces.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
     text.split(move |c: char| {
         depth = match c {

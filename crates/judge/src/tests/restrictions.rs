@@ -154,6 +154,18 @@ fn encryption_and_certificates() {
         (before_reject("check_ccert_access inline:{bb:02=OK}"), certificate(None), "permit"),
         (before_reject("check_ccert_access inline:{aa:01=DUNNO,bb:02=OK}"), certificate(None), "permit"),
         (
+            before_reject("check_ccert_access {inline:{aa:01=OK}, {search_order = pubkey_fingerprint}}"),
+            certificate(None),
+            REJECTED,
+        ),
+        (
+            before_reject(
+                "check_ccert_access { inline:{aa:01=reject,bb:02=OK} {search_order=pubkey_fingerprint,cert_fingerprint} }",
+            ),
+            certificate(None),
+            "permit",
+        ),
+        (
             before_reject("check_ccert_access inline:{{aa:01=554 no},bb:02=OK}"),
             certificate(Some("mx.x")),
             rejected_certificate,
