@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     if let Err(mistakes) = Settings::compile(&config) {
         assert!(!mistakes.is_empty());
         for mistake in mistakes {
-            assert!(mistake.span.is_none_or(|span| file.get(span).is_some()));
+            assert!(mistake.place.is_none_or(|place| file.get(place.within(&file)).is_some()));
         }
     }
 });

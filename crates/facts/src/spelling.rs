@@ -11,6 +11,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter(|candidate| word.len().max(candidate.len()) <= WORD_MAX)
+        .filter(|candidate| word.len().abs_diff(candidate.len()) <= slips_max)
         .map(|candidate| (slips(&word, &candidate.chars().collect::<Vec<_>>()), candidate))
         .filter(|(slips, _)| *slips <= slips_max)
         .min_by_key(|(slips, _)| *slips)

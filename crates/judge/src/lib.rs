@@ -15,6 +15,7 @@ mod maps;
 mod outside;
 mod own_addresses;
 mod parse;
+mod place;
 mod refresh;
 mod relay;
 mod reply;
@@ -29,8 +30,9 @@ mod walk;
 pub use config::{Config, ListConfig, Mode, PolicyAction, Postfix, ReplyCode, Restrictions, TempfailAction, Texts};
 pub use decide::decide;
 pub use outside::{Outside, PolicyAnswer, PolicyQuery, PolicyService};
+pub use place::{Mistake, Place};
 pub use refresh::Refreshed;
-pub use settings::{List, Mistake, Settings};
+pub use settings::{List, Settings};
 
 #[cfg(test)]
 mod tests;

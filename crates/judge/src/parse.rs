@@ -13,9 +13,9 @@ use dns::lists::DnsList;
 use facts::closest;
 use toml::Spanned;
 
-use crate::Mistake;
 use crate::config::{Config, ListConfig, Texts};
 use crate::macros::expand;
+use crate::place::{Mistake, Place};
 use crate::restriction::{Access, Build, Entry, Kind, RENAMED, RESTRICTIONS, RETIRED, Restriction, Subject};
 use crate::restrictions::rbl_reply;
 use crate::tables::Table;
@@ -127,7 +127,7 @@ impl<'a> Parser<'a> {
             match expand(&word.text, true, &|name| self.parameter(name)) {
                 Ok(text) => {
                     let parts = words(&Spanned::new(0..0, text));
-                    expanded.extend(parts.into_iter().map(|part| Word { span: word.span.clone(), ..part }));
+                    expanded.extend(parts.into_iter().map(|part| Word { place: word.place.clone(), ..part }));
                 }
                 Err(message) => {
                     let hint = "lists know their own names, those in [restrictions.classes], myhostname, mydomain, \
@@ -235,7 +235,7 @@ impl<'a> Parser<'a> {
         codes
             .get_ref()
             .parse()
-            .map_err(|message| self.mistakes.push(Mistake { span: Some(codes.span()), message }))
+            .map_err(|message| self.mistakes.push(Mistake { place: Place::of(codes.span()), message }))
             .ok()
     }
 
@@ -247,7 +247,7 @@ impl<'a> Parser<'a> {
     /// Checks the reply for what a DNS list lists.
     pub(crate) fn rbl_reply(&mut self, template: &Spanned<String>) {
         if let Err(message) = rbl_reply::check(template.get_ref()) {
-            self.mistakes.push(Mistake { span: Some(template.span()), message });
+            self.mistakes.push(Mistake { place: Place::of(template.span()), message });
         }
     }
 
@@ -259,7 +259,8 @@ impl<'a> Parser<'a> {
         let known = self.known.remove(&argument.text);
         match known.map_or_else(|| Table::open(&argument.text).map(Arc::new), Ok) {
             Ok(table) => {
-                self.warnings.extend(table.warnings().map(|message| Mistake { span: argument.span.clone(), message }));
+                self.warnings
+                    .extend(table.warnings().map(|message| Mistake { place: argument.place.clone(), message }));
                 self.tables.insert(argument.text.clone(), Arc::clone(&table));
                 Some(table)
             }
@@ -301,11 +302,11 @@ impl<'a> Parser<'a> {
     }
 
     fn mistake(&mut self, word: &Word, message: String) {
-        self.mistakes.push(Mistake { span: word.span.clone(), message });
+        self.mistakes.push(Mistake { place: word.place.clone(), message });
     }
 
     fn warning(&mut self, word: &Word, message: String) {
-        self.warnings.push(Mistake { span: word.span.clone(), message });
+        self.warnings.push(Mistake { place: word.place.clone(), message });
     }
 }
 

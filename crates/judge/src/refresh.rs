@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::settings::{Mistake, Settings};
+use crate::place::Mistake;
+use crate::settings::Settings;
 use crate::tables::Table;
 
 /// Settings with tables that were read anew.

@@ -3,8 +3,9 @@
 use facts::Stage;
 
 use crate::config::Config;
+use crate::place::{Mistake, Place};
 use crate::restriction::Kind;
-use crate::settings::{List, Mistake};
+use crate::settings::List;
 
 /// What makes an open relay of a configuration that means to control relaying itself.
 pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
@@ -12,7 +13,7 @@ pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
     let everybody = |bits: u8| bits == 0;
     if let Some(network) = config.mynetworks.get_ref().networks().find(|network| everybody(network.prefix_length())) {
         mistakes.push(Mistake {
-            span: Some(config.mynetworks.span()),
+            place: Place::of(config.mynetworks.span()),
             message: format!("mynetworks holds {network}: the whole world could relay mail through this host"),
         });
     }
@@ -21,7 +22,7 @@ pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
     if is_own && !controls(lists) {
         let span = config.restrictions.relay.as_ref().and_then(|relay| relay.first()).map(toml::Spanned::span);
         mistakes.push(Mistake {
-            span: span.filter(|span| !span.is_empty()),
+            place: span.and_then(Place::of),
             message: "strangers could relay mail through this host: the relay or the recipient list needs \
                       reject_unauth_destination (or defer_unauth_destination, reject, defer), and no permit before it"
                 .into(),
@@ -38,7 +39,7 @@ pub(crate) fn warning(config: &Config, lists: &[List]) -> Option<Mistake> {
         .find(|restriction| matches!(restriction.kind, Kind::RejectUnauthDestination | Kind::DeferUnauthDestination))?;
     let message =
         format!("{} refuses every recipient as long as domains and relay_domains are empty", by_domain.entry.name);
-    (!has_domains).then_some(Mistake { span: None, message })
+    (!has_domains).then_some(Mistake { place: None, message })
 }
 
 /// Whether one of the lists at RCPT turns away what is not for us before anything lets it pass.

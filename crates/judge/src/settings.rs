@@ -1,6 +1,5 @@
 //! The judge's settings, compiled from the configuration once and then only read.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use facts::{NetworkList, Stage};
@@ -11,16 +10,8 @@ use crate::destination::Class;
 use crate::maps::Maps;
 use crate::own_addresses::OwnAddresses;
 use crate::parse::{Parser, Tables};
+use crate::place::Mistake;
 use crate::restriction::{Kind, Restriction, Subject};
-
-/// A mistake in the configuration, or something questionable in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where in the file: a range of bytes; `None` where no single place is to blame.
-    pub span: Option<Range<usize>>,
-    /// What is wrong, and what was meant or is to be done.
-    pub message: String,
-}
 
 /// A list of restrictions.
 #[derive(Debug)]

@@ -111,7 +111,8 @@ impl Loaded {
     /// Restrictions and tables that cannot be used, and a configuration that would relay for strangers.
     pub fn compile(&self) -> Result<judge::Settings, Refused> {
         let settings = judge::Settings::compile(&self.config.judge);
-        let judged = settings.as_ref().err().into_iter().flatten().cloned().map(Mistake::from);
+        let judged = settings.as_ref().err().into_iter().flatten();
+        let judged = judged.map(|mistake| Mistake::of_judge(mistake, &self.text));
         let relay = settings.as_ref().ok().and_then(|settings| self.relay_mistake(settings));
         let mistakes: Vec<Mistake> = judged.chain(self.dns_mistake()).chain(relay).collect();
         settings.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| self.refused(mistakes))
@@ -123,7 +124,8 @@ impl Loaded {
         let is_open = !self.config.doors.policy.listen.is_empty();
         let of_door = if is_open { matrix::warnings(settings, Door::Policy) } else { Vec::new() };
         let of_door = of_door.into_iter().map(|warning| Mistake::nowhere(format!("policy door: {warning}")));
-        settings.warnings().iter().cloned().map(Mistake::from).chain(of_door).collect()
+        let judged = settings.warnings().iter().map(|warning| Mistake::of_judge(warning, &self.text));
+        judged.chain(of_door).collect()
     }
 
     /// `OK` ends Postfix's list, and with it a relay control that stands after us there.

@@ -39,7 +39,7 @@ impl Parser<'_> {
         let inside = braces::inside(&argument.text).filter(|_| subject == Subject::Certificate);
         let Some(inside) = inside else { return Some((argument.clone(), SEARCH_ORDER.to_vec())) };
         let mut parts = braces::words(inside);
-        let table = Word { text: parts.next().unwrap_or_default().to_owned(), span: argument.span.clone() };
+        let table = Word { text: parts.next().unwrap_or_default().to_owned(), place: argument.place.clone() };
         let order = parts.try_fold(SEARCH_ORDER.to_vec(), |_, option| search_order(option));
         order.map_err(|message| self.mistake(argument, message)).ok().map(|order| (table, order))
     }
@@ -62,9 +62,9 @@ impl Parser<'_> {
         }
         complaints.sort();
         for (name, line, complaint) in complaints.into_iter().take(WARNINGS_MAX) {
-            let place = if line == 0 { String::new() } else { format!(", line {line}") };
-            let message = format!("{name}{place}: {complaint}");
-            self.warnings.push(Mistake { span: argument.span.clone(), message });
+            let at = if line == 0 { String::new() } else { format!(", line {line}") };
+            let message = format!("{name}{at}: {complaint}");
+            self.warnings.push(Mistake { place: argument.place.clone(), message });
         }
         lists
     }

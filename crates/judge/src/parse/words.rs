@@ -1,15 +1,15 @@
 //! The words of a list, as they stand in main.cf and in TOML strings.
 
-use std::ops::Range;
-
 use toml::Spanned;
+
+use crate::place::Place;
 
 /// One word of a list, and where it stands in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Word {
     pub(super) text: String,
-    /// In bytes of the file; `None` for what no file holds.
-    pub(super) span: Option<Range<usize>>,
+    /// `None` for what no file holds.
+    pub(super) place: Option<Place>,
 }
 
 /// The words of one string: parted by white space and commas outside of braces. Lines that begin with `#` are comments,
@@ -24,7 +24,8 @@ pub(super) fn words(quoted: &Spanned<String>) -> Vec<Word> {
         let end = if is_comment { rest.find('\n') } else { word_end(rest) }.unwrap_or(rest.len());
         let (text, after) = rest.split_at(end);
         if !is_comment {
-            words.push(Word { text: text.to_owned(), span: span(quoted, at..at + text.len()) });
+            let place = Place::of(quoted.span()).map(|value| value.part(at..at + text.len()));
+            words.push(Word { text: text.to_owned(), place });
         }
         rest = after.trim_start_matches(is_separator);
     }
@@ -45,21 +46,6 @@ fn word_end(text: &str) -> Option<usize> {
 
 fn is_separator(c: char) -> bool {
     c == ',' || c.is_ascii_whitespace()
-}
-
-/// Where a part of a string stands in the file; the whole string where escapes make that hard to say.
-fn span(quoted: &Spanned<String>, part: Range<usize>) -> Option<Range<usize>> {
-    let whole = quoted.span();
-    let opening = match whole.len().checked_sub(quoted.get_ref().len()) {
-        // "text"
-        Some(2) => 1,
-        // """text""", and with a line break after the first quotes, which is no part of the text
-        Some(6) => 3,
-        Some(7) => 4,
-        _ => return (!whole.is_empty()).then_some(whole),
-    };
-    let start = whole.start + opening;
-    Some(start + part.start..start + part.end)
 }
 
 #[cfg(test)]
@@ -84,10 +70,22 @@ mod tests {
 
     #[test]
     fn words_know_where_they_stand() {
-        for file in ["x = \"a, b\"", "x = \"\"\"a, b\"\"\"", "x = \"\"\"\na, b\"\"\"", "x = '''\na, b'''"] {
-            let table: std::collections::BTreeMap<String, Spanned<String>> = toml::from_str(file).unwrap();
-            let words = words(&table["x"]);
-            assert_eq!(words[1].span.clone().map(|span| &file[span]), Some("b"), "{file:?}");
+        for (value, expected) in [
+            (r#""a, b""#, "b"),
+            (r#""""a, b""""#, "b"),
+            ("\"\"\"\na, b\"\"\"", "b"),
+            ("'''\na, b'''", "b"),
+            (r"'\a, b'", "b"),
+            (r#""a, b\n\n\n\n""#, "b"),
+            // Where escapes stand before it, the whole string.
+            (r#""\u00e4, b""#, r#""\u00e4, b""#),
+            (r#""ä\"\"\"\", b""#, r#""ä\"\"\"\", b""#),
+            ("\"\"\"a,\r\nb\"\"\"", "\"\"\"a,\r\nb\"\"\""),
+        ] {
+            let file = format!("x = {value}");
+            let table: std::collections::BTreeMap<String, Spanned<String>> = toml::from_str(&file).unwrap();
+            let place = words(&table["x"])[1].place.clone().unwrap();
+            assert_eq!(file.get(place.within(&file)), Some(expected), "{file:?}");
         }
     }
 }

@@ -75,16 +75,16 @@ impl Mistake {
         let help = unbuilt(word).or_else(|| meant(word, &known)).unwrap_or_else(|| possible(&known));
         Self { span: error.span(), message: format!("unknown value `{word}`"), help: Some(help) }
     }
-}
 
-impl From<judge::Mistake> for Mistake {
-    fn from(mistake: judge::Mistake) -> Self {
+    /// What the judge says of the configuration in `text`.
+    #[must_use]
+    pub fn of_judge(mistake: &judge::Mistake, text: &str) -> Self {
         // The judge says what was meant at the end of its sentence.
         let (message, help) = match mistake.message.split_once(": did you mean ") {
             Some((message, meant)) => (message.to_owned(), Some(format!("did you mean {meant}"))),
-            None => (mistake.message, None),
+            None => (mistake.message.clone(), None),
         };
-        Self { span: mistake.span, message, help }
+        Self { span: mistake.place.as_ref().map(|place| place.within(text)), message, help }
     }
 }
 
