@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use facts::Endpoint;
 use judge::Settings;
 use judge::restriction::Kind;
 
@@ -103,6 +104,21 @@ pub fn warnings(settings: &Settings, door: Door) -> Vec<String> {
     warnings
 }
 
+/// The policy services among `settings` that are our own doors, which listen at `listen`: each request would lead to
+/// another one, until nobody answers any more.
+#[must_use]
+pub fn loops(settings: &Settings, listen: &[Endpoint]) -> Vec<String> {
+    let all = settings.lists().iter().flat_map(|list| list.restrictions.iter().map(move |one| (list.name, one)));
+    all.filter_map(|(list, restriction)| match &restriction.kind {
+        Kind::CheckPolicyService(service) if listen.contains(&service.endpoint) => Some(format!(
+            "check_policy_service in the {list} list asks {}, which is this door itself",
+            service.endpoint
+        )),
+        _ => None,
+    })
+    .collect()
+}
+
 /// The table as the manual has it.
 #[must_use]
 pub fn markdown() -> String {
@@ -139,11 +155,22 @@ mod tests {
         assert!(manual.contains(&markdown()), "docs/src/doors.md needs this table:\n{}", markdown());
     }
 
+    fn settings(recipient: &str) -> Settings {
+        let config = format!("[restrictions]\nrelay = []\nrecipient = \"{recipient}\"\n");
+        Settings::compile(&toml::from_str(&config).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_service_that_is_the_door_itself_is_told() {
+        let settings = settings("check_policy_service inet:127.0.0.1:10023, check_policy_service unix:/other");
+        let listen = ["inet:10023", "unix:/run/p"].map(|endpoint| endpoint.parse().unwrap());
+        let told = "check_policy_service in the recipient list asks inet:127.0.0.1:10023, which is this door itself";
+        assert_eq!(loops(&settings, &listen), [told]);
+    }
+
     #[test]
     fn a_door_that_cannot_carry_it_is_told() {
-        let config = "[restrictions]\nrelay = []\nrecipient = \"reject_multi_recipient_bounce, check_etrn_access inline:{a=DUNNO}\"\n";
-        let config: judge::Config = toml::from_str(config).unwrap();
-        let settings = Settings::compile(&config).unwrap();
+        let settings = settings("reject_multi_recipient_bounce, check_etrn_access inline:{a=DUNNO}");
         assert_eq!(
             warnings(&settings, Door::Policy),
             ["reject_multi_recipient_bounce in the recipient list: Postfix tells it at DATA and later only"]

@@ -121,9 +121,11 @@ impl Loaded {
     /// What is questionable in it, but no mistake: of `settings` compiled from it, and of what its doors cannot carry.
     #[must_use]
     pub fn warnings(&self, settings: &judge::Settings) -> Vec<Mistake> {
-        let is_open = !self.config.doors.policy.listen.is_empty();
-        let of_door = if is_open { matrix::warnings(settings, Door::Policy) } else { Vec::new() };
-        let of_door = of_door.into_iter().map(|warning| Mistake::nowhere(format!("policy door: {warning}")));
+        let listen = &self.config.doors.policy.listen;
+        let of_door = if listen.is_empty() { Vec::new() } else { matrix::warnings(settings, Door::Policy) };
+        let loops = matrix::loops(settings, listen);
+        let of_door =
+            of_door.into_iter().chain(loops).map(|warning| Mistake::nowhere(format!("policy door: {warning}")));
         let judged = settings.warnings().iter().map(|warning| Mistake::of_judge(warning, &self.text));
         judged.chain(of_door).collect()
     }
