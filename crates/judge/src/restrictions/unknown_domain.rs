@@ -25,7 +25,7 @@ pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruli
     };
     let mut answers = Vec::new();
     for record_type in [RecordType::Mx, RecordType::A, RecordType::Aaaa] {
-        let answer = case.asker.lookup(&name, record_type).await;
+        let answer = case.asker.lookup(&*name, record_type).await;
         let settled = refusals.rule(&answer);
         answers.push(answer);
         if let Some(ruling) = settled {
