@@ -175,7 +175,7 @@ fn json(entry: &Entry<'_>) -> String {
 
 impl<'a> Line<'a> {
     fn new(&Entry { door, facts, decision, elapsed }: &Entry<'a>) -> Self {
-        let envelope = facts.envelope.as_deref();
+        let envelope = facts.envelope.as_ref();
         Self {
             time: Timestamp::try_from(decision.time).map_or_else(|_| String::new(), |now| format!("{now:.3}")),
             id: decision.id.to_string(),

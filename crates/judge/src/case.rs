@@ -63,16 +63,16 @@ impl Case {
     }
 
     pub(crate) fn helo_name(&self) -> Option<&str> {
-        self.facts.greeting.as_deref().map(|greeting| &*greeting.helo_name)
+        self.facts.greeting.as_ref().map(|greeting| &*greeting.helo_name)
     }
 
     /// The sender, where one was named: not at earlier stages, and not for the null sender.
     pub(crate) fn sender(&self) -> Option<&EmailAddress> {
-        self.facts.envelope.as_deref()?.sender.as_ref()
+        self.facts.envelope.as_ref()?.sender.as_ref()
     }
 
     pub(crate) fn recipient(&self) -> Option<&EmailAddress> {
-        self.facts.recipient.as_deref().map(|recipient| &recipient.address)
+        self.facts.recipient.as_ref().map(|recipient| &recipient.address)
     }
 
     /// The sender or the recipient.
@@ -92,7 +92,7 @@ impl Case {
 
     /// Who has logged in, if anybody.
     pub(crate) fn sasl_username(&self) -> Option<&str> {
-        self.facts.envelope.as_deref()?.sasl_username.as_deref()
+        self.facts.envelope.as_ref()?.sasl_username.as_deref()
     }
 
     /// The certificate that the client has shown, if any.
