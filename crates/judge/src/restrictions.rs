@@ -56,9 +56,13 @@ pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool
 /// Begins `restriction`, which speaks of `about` if it has no subject of its own. Where its facts are not known, it does
 /// not object.
 pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About) -> Begun {
-    if let Some(ruling) = rule(case, &restriction.kind) {
-        return Begun::Ruled(ruling);
+    match rule(case, &restriction.kind) {
+        Some(ruling) => Begun::Ruled(ruling),
+        None => begin_asking(case, restriction, about),
     }
+}
+
+fn begin_asking(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About) -> Begun {
     // What finds its answers in the cache is done when it is first looked at. Whatever else has been asked by then is
     // on its way, and found there again. What acts must not begin twice.
     if restriction.entry.nature != Nature::Acts
@@ -71,7 +75,7 @@ pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &Ab
     Begun::Asking(Box::pin(async move { ask(&case, &restriction.kind, &about).await }))
 }
 
-/// What a restriction says that never has to ask.
+/// What a restriction says that does not have to ask.
 fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
     Some(match kind {
         Kind::Permit => Ruling::permit(Reason::Configured),
@@ -95,6 +99,7 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
             let code = case.settings.postfix.relay_domains_reject_code.0;
             unauth_destination::refuse(case, if code < 500 { code } else { code - 100 })
         }
+        Kind::CheckAccess(subject, table) => return access::check_access(case, *subject, table),
         Kind::Silent(why) => Ruling::dunno().noting(*why),
         _ => return None,
     })
@@ -118,7 +123,7 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         Kind::RejectRhsbl(subject, list) => dns_list::reject_rhsbl(case, *subject, list).await,
         Kind::PermitDnswlClient(list) => dns_list::permit_dnswl_client(case, list).await,
         Kind::PermitRhswlClient(list) => dns_list::permit_rhswl_client(case, list).await,
-        Kind::CheckAccess(subject, table) => access::check_access(case, *subject, table).await,
+        Kind::CheckAccess(subject, table) => access::check_client_access(case, *subject, table).await,
         Kind::CheckServerAccess(subject, servers, table) => {
             server_access::check_server_access(case, *subject, *servers, table).await
         }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use facts::{Finding, MessageAction, Stage};
+use facts::{Evidence, Finding, MessageAction, Outcome, Stage};
 
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
@@ -15,6 +15,8 @@ use crate::verdict::{Next, Scales, Settled};
 
 /// How many questions one decision may have out before their turn.
 const EARLY_MAX: usize = 32;
+/// How many lists one decision goes by, at most: those up to RCPT.
+const LISTS_MAX: usize = 5;
 
 /// The lists of one decision.
 pub(crate) struct Walk<'a> {
@@ -45,9 +47,10 @@ enum Slot {
 impl<'a> Walk<'a> {
     /// A walk through `lists`, each with the case that it is to judge.
     pub(crate) fn new(lists: impl Iterator<Item = (&'a List, Arc<Case>)>) -> Self {
-        let lists: Vec<_> = lists.map(|(list, case)| Progress { list, case, slots: Vec::new() }).collect();
-        let findings = Vec::with_capacity(lists.iter().map(|progress| progress.list.restrictions.len()).sum());
-        Self { lists, findings }
+        let mut all = Vec::with_capacity(LISTS_MAX);
+        all.extend(lists.map(|(list, case)| Progress { list, case, slots: Vec::new() }));
+        let findings = Vec::with_capacity(all.iter().map(|progress| progress.list.restrictions.len()).sum());
+        Self { lists: all, findings }
     }
 
     /// Walks the lists in order and weighs each ruling. Before it waits for the first that must ask, it puts every
@@ -61,8 +64,11 @@ impl<'a> Walk<'a> {
             if stage_before.replace(list.stage) != Some(list.stage) {
                 scales.begin();
             }
-            for (position, restriction) in list.restrictions.iter().enumerate() {
-                let (mut ruling, micros) = match self.lists[index].take(position) {
+            let mut from = 0;
+            while let Some((position, slot)) = self.pass_silent(index, from) {
+                from = position + 1;
+                let restriction = &list.restrictions[position];
+                let (mut ruling, micros) = match slot {
                     Slot::Ruled(ruling, micros) => (ruling, micros),
                     waiting => self.wait(index, position, waiting).await,
                 };
@@ -82,6 +88,22 @@ impl<'a> Walk<'a> {
         (scales.settle(stage), actions, self.findings)
     }
 
+    /// Passes the restrictions of a list from this place on that answer at once and have nothing to say, as most do. The
+    /// first other, and what is known of it.
+    fn pass_silent(&mut self, index: usize, from: usize) -> Option<(usize, Slot)> {
+        let progress = &mut self.lists[index];
+        let list = progress.list;
+        for (position, restriction) in list.restrictions.iter().enumerate().skip(from) {
+            match progress.take(position) {
+                Slot::Ruled(Ruling { says: Says::Dunno, evidence }, micros) => {
+                    self.findings.push(finding(list, restriction, Outcome::Dunno, evidence, micros));
+                }
+                other => return Some((position, other)),
+            }
+        }
+        None
+    }
+
     fn weigh(
         &mut self,
         scales: &mut Scales,
@@ -91,8 +113,7 @@ impl<'a> Walk<'a> {
         (ruling, micros): (Ruling, u64),
     ) -> Next {
         let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, warn);
-        let (list, stage, restriction) = (list.name, list.stage, restriction.text);
-        self.findings.push(Finding { list, stage, restriction, outcome, evidence: ruling.evidence, micros });
+        self.findings.push(finding(list, restriction, outcome, ruling.evidence, micros));
         next
     }
 
@@ -210,6 +231,10 @@ impl Progress<'_> {
             Begun::Asking(asking) => Slot::Asking(asking, self.case.asker.stopwatch()),
         }
     }
+}
+
+fn finding(list: &List, restriction: &Restriction, outcome: Outcome, evidence: Vec<Evidence>, micros: u64) -> Finding {
+    Finding { list: list.name, stage: list.stage, restriction: restriction.text, outcome, evidence, micros }
 }
 
 impl Slot {
