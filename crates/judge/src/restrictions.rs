@@ -24,6 +24,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use dns::Stopwatch;
 use facts::{Reason, Stage};
 
 use crate::case::Case;
@@ -35,10 +36,10 @@ pub(crate) type Asking = Pin<Box<dyn Future<Output = Ruling> + Send>>;
 
 /// A restriction that was begun.
 pub(crate) enum Begun {
-    /// It could answer at once.
-    Ruled(Ruling),
-    /// It had to ask.
-    Asking(Asking),
+    /// It has ruled, after so many microseconds.
+    Ruled(Ruling, u64),
+    /// It is asking, since when the stopwatch says.
+    Asking(Asking, Stopwatch),
 }
 
 /// Whether `restriction` would have to ask, in the list of `stage`.
@@ -57,7 +58,7 @@ pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool
 /// not object.
 pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About) -> Begun {
     match rule(case, &restriction.kind) {
-        Some(ruling) => Begun::Ruled(ruling),
+        Some(ruling) => Begun::Ruled(ruling, 0),
         None => begin_asking(case, restriction, about),
     }
 }
@@ -69,10 +70,11 @@ fn begin_asking(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About)
         && let Poll::Ready(ruling) =
             pin!(ask(case, &restriction.kind, about)).poll(&mut Context::from_waker(Waker::noop()))
     {
-        return Begun::Ruled(ruling);
+        return Begun::Ruled(ruling, 0);
     }
+    let since = case.asker.stopwatch();
     let (case, restriction, about) = (Arc::clone(case), Arc::clone(restriction), about.clone());
-    Begun::Asking(Box::pin(async move { ask(&case, &restriction.kind, &about).await }))
+    Begun::Asking(Box::pin(async move { ask(&case, &restriction.kind, &about).await }), since)
 }
 
 /// What a restriction says that does not have to ask.
