@@ -75,8 +75,8 @@ impl Cache {
         }
     }
 
-    /// No derived hash: what that writes piece by piece takes longer than the name. The types of a name tell apart as well
-    /// by a hash that is turned.
+    /// No derived hash: what that writes piece by piece takes longer than the name. The questions for one name are kept
+    /// apart by turning its hash, each by another number of bits.
     fn key(&self, question: &Question<'_>) -> u64 {
         let mut hasher = self.seed.build_hasher();
         hasher.write(question.name.as_bytes());

@@ -28,14 +28,15 @@ pub fn is_hostname(name: &str) -> bool {
     all & (ODD | WORD) == WORD && pairs & PAIRS == 0 && has_lengths
 }
 
-/// What cannot stand in a host name.
+/// Of an octet: it cannot stand in a host name.
 const ODD: u8 = 32;
-/// What makes a host name more than digits and dots.
+/// Of an octet: it makes a host name more than digits and dots.
 const WORD: u8 = 16;
-/// A dot. What begins a pair that cannot be has a bit that is two places above a bit of what ends it: no dot and no hyphen
-/// may follow a dot, no dot a hyphen.
+// Neither a dot nor a hyphen may follow a dot, and no dot a hyphen. The two upper bits say what an octet is before
+// another, the two lower ones after which others it must not stand.
 const DOT: u8 = 0b0111;
 const HYPHEN: u8 = WORD | 0b1001;
+/// Of two octets side by side: they must not be.
 const PAIRS: u8 = 0b0011;
 
 /// The kind of each octet.
