@@ -33,6 +33,9 @@ pub(crate) struct Cache {
     started: Instant,
 }
 
+/// An answer with records, or why there are none: whoever asked has the name for such an answer.
+pub(crate) type Cached = Result<Arc<DnsAnswer>, DnsFailure>;
+
 #[derive(Debug)]
 struct Shelf {
     /// As many as a power of two, or none. Behind an empty place of its window no entry stands.
@@ -72,12 +75,12 @@ impl Cache {
         }
     }
 
-    /// No derived hash: what that writes piece by piece takes longer than the name.
+    /// No derived hash: what that writes piece by piece takes longer than the name. The questions for one name are kept
+    /// apart by turning its hash, each by another number of bits.
     fn key(&self, question: &Question<'_>) -> u64 {
         let mut hasher = self.seed.build_hasher();
         hasher.write(question.name.as_bytes());
-        hasher.write_u8(question.record_type as u8);
-        hasher.finish()
+        hasher.finish().rotate_left(question.record_type as u32)
     }
 
     fn seconds(&self, time: Instant) -> u32 {
@@ -85,13 +88,12 @@ impl Cache {
         u32::try_from(since.as_secs() + u64::from(since.subsec_nanos() > 0)).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn find(&self, question: &Question<'_>, now: Instant) -> Option<Arc<DnsAnswer>> {
+    pub(crate) fn find(&self, question: &Question<'_>, now: Instant) -> Option<Cached> {
         let (key, now) = (self.key(question), self.seconds(now));
         let mut shelf = self.shelf(key);
         let Entry { failure, detail, .. } = shelf.find(key, now)?;
-        let Some(failure) = failure else { return shelf.records.find(detail, question) };
-        drop(shelf);
-        (usize::from(detail) == question.name.len()).then(|| question.answered(Err(failure)))
+        let Some(failure) = failure else { return shelf.records.find(detail, question).map(Ok) };
+        (usize::from(detail) == question.name.len()).then_some(Err(failure))
     }
 
     /// Keeps `answer`, whose records or SOA may be kept for `ttl`.
@@ -290,7 +292,7 @@ mod tests {
         for failure in [DnsFailure::NxDomain, DnsFailure::NoData, DnsFailure::Timeout] {
             let asked = answer("a.example", Err(failure));
             cache.insert(Arc::clone(&asked), None, start);
-            assert_eq!(cache.find(&Question::of(&asked), start), Some(asked));
+            assert_eq!(cache.find(&Question::of(&asked), start), Some(Err(failure)));
         }
         assert_eq!(cache.find(&Question::new("a.example", RecordType::A).unwrap(), start), None);
     }
@@ -301,7 +303,8 @@ mod tests {
         for result in [text(1), text(2), Err(DnsFailure::NxDomain), text(3)] {
             let asked = answer("a.example", result);
             cache.insert(Arc::clone(&asked), None, now);
-            assert_eq!(cache.find(&Question::of(&asked), now), Some(asked));
+            let expected = asked.failure().map_or(Ok(Arc::clone(&asked)), Err);
+            assert_eq!(cache.find(&Question::of(&asked), now), Some(expected));
         }
     }
 

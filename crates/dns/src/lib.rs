@@ -23,6 +23,7 @@ mod settings;
 mod tests;
 mod zone;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -149,31 +150,32 @@ impl Asker {
 
     /// The answer to a question. A name that the DNS cannot hold is answered [`DnsFailure::NxDomain`] unasked; an
     /// answer in the cache is ready at once.
-    pub async fn lookup(&self, name: &str, record_type: RecordType) -> Arc<DnsAnswer> {
+    pub async fn lookup(&self, name: impl Into<Cow<'_, str>>, record_type: RecordType) -> Arc<DnsAnswer> {
         let question = match Question::new(name, record_type) {
             Ok(question) => question,
             Err(answer) => return answer,
         };
         match &self.shared().source {
-            Source::Network(network) => self.lookup_in(network, &question).await,
+            Source::Network(network) => self.lookup_in(network, question).await,
             Source::Zone(zone) => {
                 self.tally.queries.fetch_add(1, Ordering::Relaxed);
                 Counters::add(&self.shared().counters.queries);
-                let answer = question.answered(zone.answer(&question));
+                let result = zone.answer(&question);
+                let answer = question.answered(result);
                 self.shared().counters.add_failure_of(&answer);
                 answer
             }
-            Source::Recorded(recorded) => recorded.answer(&question),
+            Source::Recorded(recorded) => recorded.answer(question),
         }
     }
 
-    async fn lookup_in(&self, network: &Arc<Network>, question: &Question<'_>) -> Arc<DnsAnswer> {
-        if let Some(answer) = network.cached(question, self.since.into_std()) {
+    async fn lookup_in(&self, network: &Arc<Network>, question: Question<'_>) -> Arc<DnsAnswer> {
+        if let Some(cached) = network.cached(&question, self.since.into_std()) {
             self.tally.hits.fetch_add(1, Ordering::Relaxed);
-            return answer;
+            return cached.unwrap_or_else(|failure| question.answered(Err(failure)));
         }
         Counters::add(&self.shared().counters.cache_misses);
-        let asking = network.ask(question, &self.tally.queries);
+        let asking = network.ask(&question, &self.tally.queries);
         self.in_time(asking).await.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
     }
 

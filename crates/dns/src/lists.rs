@@ -69,24 +69,18 @@ impl DnsList {
         self.known.and_then(|known| known.retired)
     }
 
-    /// The name to ask for a client's address (RFC 5782 §2.1, §2.4).
+    /// The name to ask for a domain, or for an address [`reversed`] (RFC 5782 §2.1, §2.4).
     #[must_use]
-    pub fn address_question(&self, address: IpAddr) -> String {
-        reversed(address, &self.zone)
-    }
-
-    /// The name to ask for a domain.
-    #[must_use]
-    pub fn domain_question(&self, domain: &str) -> String {
-        [domain, ".", &self.zone].concat()
+    pub fn question(&self, what: &str) -> String {
+        [what, ".", &self.zone].concat()
     }
 }
 
-/// The octets (IPv4) or nibbles (IPv6) of `address` in reverse, below `zone`: how DNS lists and PTR records are
+/// The octets (IPv4) or nibbles (IPv6) of `address` in reverse, with dots between: how DNS lists and PTR records are
 /// asked.
 #[must_use]
-pub fn reversed(address: IpAddr, zone: &str) -> String {
-    let mut name = String::with_capacity(64 + zone.len());
+pub fn reversed(address: IpAddr) -> String {
+    let mut name = String::with_capacity(64);
     match address {
         IpAddr::V4(address) => {
             for octet in address.octets().into_iter().rev() {
@@ -100,7 +94,7 @@ pub fn reversed(address: IpAddr, zone: &str) -> String {
             }
         }
     }
-    name.push_str(zone);
+    name.pop();
     name
 }
 
@@ -145,9 +139,10 @@ mod tests {
     #[test]
     fn questions() {
         let list: DnsList = "bl.example".parse().unwrap();
-        assert_eq!(list.address_question("192.0.2.99".parse().unwrap()), "99.2.0.192.bl.example");
+        let question = |address: &str| list.question(&reversed(address.parse().unwrap()));
+        assert_eq!(question("192.0.2.99"), "99.2.0.192.bl.example");
         assert_eq!(
-            list.address_question("2001:db8:1:2:3:4:567:89ab".parse().unwrap()),
+            question("2001:db8:1:2:3:4:567:89ab"),
             "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2.bl.example"
         );
     }

@@ -27,22 +27,25 @@ pub fn ascii_hostname(domain: &str) -> Option<Cow<'_, str>> {
 
 /// `name` in the form in which it is asked, or `None` if the DNS cannot hold it: a label empty or over 63 octets,
 /// over 253 octets in all, blanks and control characters, or a backslash, which we only show.
-pub(crate) fn canonical(name: &str) -> Option<Cow<'_, str>> {
-    let name = match to_ascii(name)? {
-        Cow::Borrowed(name) => Cow::Borrowed(name.strip_suffix('.').unwrap_or(name)),
-        Cow::Owned(name) => Cow::Owned(name.strip_suffix('.').map(str::to_owned).unwrap_or(name)),
-    };
-    let kinds = kinds(&name);
-    if kinds & (ODD | TWO_DOTS) != 0 || !has_lengths(&name) {
-        return None;
+pub(crate) fn canonical(name: &str) -> Option<String> {
+    let name = to_ascii(name)?;
+    let name = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
+    is_canonical(&name).then_some(name)
+}
+
+/// Whether `name` is in the form in which it is asked. In one pass, as every lookup takes it.
+pub(crate) fn is_canonical(name: &str) -> bool {
+    let (mut all, mut before) = (0, DOT);
+    for octet in name.bytes() {
+        let kind = KINDS[usize::from(octet)];
+        all |= kind | (kind & before) << 1;
+        before = kind;
     }
-    Some(if kinds & UPPER_CASE == 0 { name } else { name.to_ascii_lowercase().into() })
+    (all | before << 1) & (ODD | TWO_DOTS) == 0 && has_lengths(name)
 }
 
 /// Of an octet: it cannot stand in a name that is asked.
 const ODD: u8 = 1;
-/// Of an octet: it is an upper-case letter.
-const UPPER_CASE: u8 = 2;
 /// Of an octet: it ends a label.
 const DOT: u8 = 4;
 /// Of a name: a label is empty. A dot beside a dot, moved by a bit.
@@ -54,8 +57,7 @@ const KINDS: [u8; 256] = {
     let mut octet = b'!';
     while octet < 0x7f {
         kinds[octet as usize] = match octet {
-            b'\\' => ODD,
-            b'A'..=b'Z' => UPPER_CASE,
+            b'\\' | b'A'..=b'Z' => ODD,
             b'.' => DOT,
             _ => 0,
         };
@@ -63,17 +65,6 @@ const KINDS: [u8; 256] = {
     }
     kinds
 };
-
-/// The kinds of all octets of `name`, in one pass: every lookup takes it.
-fn kinds(name: &str) -> u8 {
-    let (mut all, mut before) = (0, DOT);
-    for octet in name.bytes() {
-        let kind = KINDS[usize::from(octet)];
-        all |= kind | (kind & before & DOT) << 1;
-        before = kind;
-    }
-    all | (before & DOT) << 1
-}
 
 fn has_lengths(name: &str) -> bool {
     name.len() <= LABEL_LENGTH_MAX

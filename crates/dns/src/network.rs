@@ -11,7 +11,7 @@ use futures_util::future::Shared;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Cached};
 use crate::question::Question;
 use crate::servers::Servers;
 use crate::{Counters, Settings};
@@ -51,7 +51,7 @@ impl Network {
         self.places.available_permits() * 4 < self.places_max
     }
 
-    pub(crate) fn cached(&self, question: &Question<'_>, now: Instant) -> Option<Arc<DnsAnswer>> {
+    pub(crate) fn cached(&self, question: &Question<'_>, now: Instant) -> Option<Cached> {
         self.cache.find(question, now)
     }
 
@@ -62,7 +62,7 @@ impl Network {
             Some(flight) => flight,
             None => {
                 let place = timeout(self.timeout, Arc::clone(&self.places).acquire_owned()).await;
-                let Ok(Ok(place)) = place else { return question.answered(Err(DnsFailure::Timeout)) };
+                let Ok(Ok(place)) = place else { return question.clone().answered(Err(DnsFailure::Timeout)) };
                 match self.board(question, place, queries) {
                     Ok(flight) => flight,
                     Err(answer) => return answer,
@@ -70,7 +70,7 @@ impl Network {
             }
         };
         // The sender is gone without a word only if the task that asked panicked.
-        flight.await.unwrap_or_else(|_| question.answered(Err(DnsFailure::ServFail)))
+        flight.await.unwrap_or_else(|_| question.clone().answered(Err(DnsFailure::ServFail)))
     }
 
     /// The flight of `question`, started if there is none; or the answer, if one has landed meanwhile.
@@ -85,8 +85,8 @@ impl Network {
         if let Some(flight) = flights.get(question) {
             return Ok(flight.clone());
         }
-        if let Some(answer) = self.cache.find(question, Instant::now()) {
-            return Err(answer);
+        if let Some(cached) = self.cache.find(question, Instant::now()) {
+            return Err(cached.unwrap_or_else(|failure| question.clone().answered(Err(failure))));
         }
         let (sender, receiver) = oneshot::channel();
         let flight = receiver.shared();
@@ -109,7 +109,7 @@ async fn fly(landing: Landing, sender: oneshot::Sender<Arc<DnsAnswer>>) {
     let Landing { network, question, .. } = &landing;
     let answer = network.servers.ask(question, &network.counters).await;
     let ttl = answer.ttl;
-    let answer = question.answered(answer.result);
+    let answer = question.clone().answered(answer.result);
     network.counters.add_failure_of(&answer);
     network.cache.insert(Arc::clone(&answer), ttl, Instant::now());
     drop(landing);

@@ -17,11 +17,18 @@ pub(crate) struct Question<'a> {
 
 impl<'a> Question<'a> {
     /// The question, or the answer to it where the DNS cannot hold such a name.
-    pub(crate) fn new(name: &'a str, record_type: RecordType) -> Result<Self, Arc<DnsAnswer>> {
-        name::canonical(name).map(|name| Self { name, record_type }).ok_or_else(|| {
-            let result = Err(DnsFailure::NxDomain);
-            Arc::new(DnsAnswer { name: name::printable(name), record_type, result })
-        })
+    pub(crate) fn new(name: impl Into<Cow<'a, str>>, record_type: RecordType) -> Result<Self, Arc<DnsAnswer>> {
+        let name = name.into();
+        if name::is_canonical(&name) {
+            return Ok(Self { name, record_type });
+        }
+        match name::canonical(&name) {
+            Some(name) => Ok(Self { name: name.into(), record_type }),
+            None => {
+                let result = Err(DnsFailure::NxDomain);
+                Err(Arc::new(DnsAnswer { name: name::printable(&name), record_type, result }))
+            }
+        }
     }
 
     /// The question that `answer` answers.
@@ -33,7 +40,7 @@ impl<'a> Question<'a> {
         Question { name: Cow::Owned(self.name.as_ref().to_owned()), record_type: self.record_type }
     }
 
-    pub(crate) fn answered(&self, result: Result<Box<[Record]>, DnsFailure>) -> Arc<DnsAnswer> {
-        Arc::new(DnsAnswer { name: self.name.as_ref().into(), record_type: self.record_type, result })
+    pub(crate) fn answered(self, result: Result<Box<[Record]>, DnsFailure>) -> Arc<DnsAnswer> {
+        Arc::new(DnsAnswer { name: self.name.into(), record_type: self.record_type, result })
     }
 }

@@ -20,8 +20,8 @@ impl FromIterator<DnsAnswer> for Recorded {
 }
 
 impl Recorded {
-    pub(crate) fn answer(&self, question: &Question<'_>) -> Arc<DnsAnswer> {
-        let answer = self.answers.get(question).cloned();
+    pub(crate) fn answer(&self, question: Question<'_>) -> Arc<DnsAnswer> {
+        let answer = self.answers.get(&question).cloned();
         answer.unwrap_or_else(|| question.answered(Err(DnsFailure::NotRecorded)))
     }
 }

@@ -139,7 +139,8 @@ null.example MX   0 .
 
     fn check(zone: &Zone, name: &str, record_type: RecordType, expected: &str) {
         let question = Question::new(name, record_type).unwrap();
-        let shown = question.answered(zone.answer(&question)).to_string();
+        let result = zone.answer(&question);
+        let shown = question.answered(result).to_string();
         assert_eq!(shown, format!("{name} {record_type}: {expected}"));
     }
 

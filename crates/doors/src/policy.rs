@@ -5,6 +5,7 @@
 //! moment: at RCPT by the lists of all earlier stages too, if the settings delay them. Put `check_policy_service`
 //! into the list of the stage's own name, best into `smtpd_recipient_restrictions`.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -99,7 +100,7 @@ impl Door {
     }
 
     /// The action that answers a well-formed request.
-    async fn answer(&self, request: &Request<'_>) -> Option<String> {
+    async fn answer(&self, request: &Request<'_>) -> Option<Cow<'static, str>> {
         assert!(!(self.testing && request.policy_context == TEST_PANIC), "a test asked for a panic");
         let counters = &self.gate.counters.policy;
         let Question { state, facts } = match request.question() {

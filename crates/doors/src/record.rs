@@ -175,7 +175,7 @@ fn json(entry: &Entry<'_>) -> String {
 
 impl<'a> Line<'a> {
     fn new(&Entry { door, facts, decision, elapsed }: &Entry<'a>) -> Self {
-        let envelope = facts.envelope.as_deref();
+        let envelope = facts.envelope.as_ref();
         Self {
             time: Timestamp::try_from(decision.time).map_or_else(|_| String::new(), |now| format!("{now:.3}")),
             id: decision.id.to_string(),
@@ -211,8 +211,18 @@ impl fmt::Display for Quoted<'_> {
 }
 
 fn is_word(octet: u8) -> bool {
-    matches!(octet, b'!'..=b'~') && !matches!(octet, b'<' | b'>' | b'"' | b'\\')
+    WORD_OCTETS[usize::from(octet)]
 }
+
+const WORD_OCTETS: [bool; 256] = {
+    let mut octets = [false; 256];
+    let mut octet = b'!';
+    while octet <= b'~' {
+        octets[octet as usize] = !matches!(octet, b'<' | b'>' | b'"' | b'\\');
+        octet += 1;
+    }
+    octets
+};
 
 /// `value` with all that is not `plain` ASCII escaped, cut at [`VALUE_LENGTH_MAX`].
 fn write_escaped(out: &mut impl fmt::Write, value: &str, plain: impl Fn(u8) -> bool) -> fmt::Result {

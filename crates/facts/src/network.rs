@@ -41,8 +41,12 @@ impl Network {
     /// Whether `address` lies inside. The two families never meet.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.address.is_ipv4()
-            && Self::containing(address, self.prefix_length).is_some_and(|network| network == self)
+        let shared = match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits() ^ other.to_bits()).leading_zeros(),
+            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits() ^ other.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        shared >= self.prefix_length.into()
     }
 }
 

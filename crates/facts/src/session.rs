@@ -147,17 +147,17 @@ pub struct Recipient {
     pub address: EmailAddress,
 }
 
-/// All that is known of a session now. Clones are cheap: the parts are shared.
+/// All that is known of a session now. Clones are cheap: the texts are shared.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Who connected.
     pub client: Arc<Client>,
     /// What it called itself, once it has.
-    pub greeting: Option<Arc<Greeting>>,
+    pub greeting: Option<Greeting>,
     /// The sender, once MAIL was said.
-    pub envelope: Option<Arc<Envelope>>,
+    pub envelope: Option<Envelope>,
     /// The recipient in question, at RCPT; and the only one, where there is one, from DATA on.
-    pub recipient: Option<Arc<Recipient>>,
+    pub recipient: Option<Recipient>,
     /// The argument of ETRN, where that is what the client said.
     pub etrn_domain: Option<Arc<str>>,
 }

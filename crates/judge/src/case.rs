@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) stage: Stage,
     /// Where the sender's and the recipient's mail goes: several restrictions want to know.
     destinations: [OnceLock<Destination>; 2],
+    /// The client's address as the DNS is asked for it: by every list.
+    reversed_address: OnceLock<String>,
 }
 
 impl Case {
@@ -33,7 +35,15 @@ impl Case {
         asker: dns::Asker,
         outside: Outside,
     ) -> Self {
-        Self { settings, facts, asker, outside, stage, destinations: Default::default() }
+        Self {
+            settings,
+            facts,
+            asker,
+            outside,
+            stage,
+            destinations: Default::default(),
+            reversed_address: OnceLock::new(),
+        }
     }
 
     /// Where mail to the sender or to the recipient goes.
@@ -47,17 +57,22 @@ impl Case {
         &self.facts.client
     }
 
+    /// The client's address, [`reversed`].
+    pub(crate) fn reversed_address(&self) -> &str {
+        self.reversed_address.get_or_init(|| reversed(self.client().address))
+    }
+
     pub(crate) fn helo_name(&self) -> Option<&str> {
-        self.facts.greeting.as_deref().map(|greeting| &*greeting.helo_name)
+        self.facts.greeting.as_ref().map(|greeting| &*greeting.helo_name)
     }
 
     /// The sender, where one was named: not at earlier stages, and not for the null sender.
     pub(crate) fn sender(&self) -> Option<&EmailAddress> {
-        self.facts.envelope.as_deref()?.sender.as_ref()
+        self.facts.envelope.as_ref()?.sender.as_ref()
     }
 
     pub(crate) fn recipient(&self) -> Option<&EmailAddress> {
-        self.facts.recipient.as_deref().map(|recipient| &recipient.address)
+        self.facts.recipient.as_ref().map(|recipient| &recipient.address)
     }
 
     /// The sender or the recipient.
@@ -77,7 +92,7 @@ impl Case {
 
     /// Who has logged in, if anybody.
     pub(crate) fn sasl_username(&self) -> Option<&str> {
-        self.facts.envelope.as_deref()?.sasl_username.as_deref()
+        self.facts.envelope.as_ref()?.sasl_username.as_deref()
     }
 
     /// The certificate that the client has shown, if any.
@@ -131,7 +146,9 @@ impl Case {
 
     /// The name that the PTR record gives.
     async fn reverse_name(&self) -> Looked {
-        let answer = self.asker.lookup(&reverse_question(self.client().address), RecordType::Ptr).await;
+        // RFC 1035 §3.5, RFC 3596 §2.5
+        let zone = if self.client().address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
+        let answer = self.asker.lookup([self.reversed_address(), ".", zone].concat(), RecordType::Ptr).await;
         // Only the first name counts, as with gethostbyaddr(3).
         let name = match answer.records().first() {
             // A name that is none, or only digits, would fool whoever reads the log.
@@ -156,7 +173,7 @@ impl Case {
         let ClientName::Known(name) = reverse else { return Looked { name: reverse, answers } };
         let address = self.client().address;
         let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
-        let answer = self.asker.lookup(&name, record_type).await;
+        let answer = self.asker.lookup(&*name, record_type).await;
         let leads_back = answer.records().iter().any(|record| match record {
             Record::A(found) => IpAddr::V4(*found) == address,
             Record::Aaaa(found) => IpAddr::V6(*found) == address,
@@ -174,9 +191,4 @@ fn unless_temporary(answer: &DnsAnswer) -> ClientName {
     } else {
         ClientName::Unknown
     }
-}
-
-/// The name under which an address has its PTR record (RFC 1035 §3.5, RFC 3596 §2.5).
-fn reverse_question(address: IpAddr) -> String {
-    reversed(address, if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" })
 }

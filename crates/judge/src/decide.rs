@@ -90,7 +90,7 @@ fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool
 }
 
 fn is_postmaster(facts: &Facts) -> bool {
-    let address = facts.recipient.as_deref().map(|recipient| recipient.address.as_str());
+    let address = facts.recipient.as_ref().map(|recipient| recipient.address.as_str());
     address.is_some_and(|address| address.eq_ignore_ascii_case("postmaster"))
 }
 

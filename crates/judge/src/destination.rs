@@ -3,6 +3,7 @@
 use facts::{EmailAddress, domain_of};
 
 use crate::Settings;
+use crate::tables::lower_case;
 
 /// What may stand between a user and another host in a local part.
 const ROUTE_SIGNS: [u8; 3] = *b"@%!";
@@ -34,7 +35,7 @@ pub(crate) struct Destination {
 impl Destination {
     /// Resolves `address` by the domains of `settings`.
     pub(crate) fn of(address: &EmailAddress, settings: &Settings) -> Self {
-        let mut address = qualified(address.as_str().to_lowercase(), &settings.hostname);
+        let mut address = qualified(lower_case(address.as_str()).into_owned(), &settings.hostname);
         // Each turn takes a domain off, so that it ends.
         loop {
             let domain = domain_of(&address).unwrap_or_default();

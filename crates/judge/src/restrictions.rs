@@ -24,6 +24,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use dns::Stopwatch;
 use facts::{Reason, Stage};
 
 use crate::case::Case;
@@ -35,10 +36,10 @@ pub(crate) type Asking = Pin<Box<dyn Future<Output = Ruling> + Send>>;
 
 /// A restriction that was begun.
 pub(crate) enum Begun {
-    /// It could answer at once.
-    Ruled(Ruling),
-    /// It had to ask.
-    Asking(Asking),
+    /// It has ruled, after so many microseconds.
+    Ruled(Ruling, u64),
+    /// It is asking, since when the stopwatch says.
+    Asking(Asking, Stopwatch),
 }
 
 /// Whether `restriction` would have to ask, in the list of `stage`.
@@ -56,22 +57,27 @@ pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool
 /// Begins `restriction`, which speaks of `about` if it has no subject of its own. Where its facts are not known, it does
 /// not object.
 pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About) -> Begun {
-    if let Some(ruling) = rule(case, &restriction.kind) {
-        return Begun::Ruled(ruling);
+    match rule(case, &restriction.kind) {
+        Some(ruling) => Begun::Ruled(ruling, 0),
+        None => begin_asking(case, restriction, about),
     }
+}
+
+fn begin_asking(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About) -> Begun {
     // What finds its answers in the cache is done when it is first looked at. Whatever else has been asked by then is
     // on its way, and found there again. What acts must not begin twice.
     if restriction.entry.nature != Nature::Acts
         && let Poll::Ready(ruling) =
             pin!(ask(case, &restriction.kind, about)).poll(&mut Context::from_waker(Waker::noop()))
     {
-        return Begun::Ruled(ruling);
+        return Begun::Ruled(ruling, 0);
     }
+    let since = case.asker.stopwatch();
     let (case, restriction, about) = (Arc::clone(case), Arc::clone(restriction), about.clone());
-    Begun::Asking(Box::pin(async move { ask(&case, &restriction.kind, &about).await }))
+    Begun::Asking(Box::pin(async move { ask(&case, &restriction.kind, &about).await }), since)
 }
 
-/// What a restriction says that never has to ask.
+/// What a restriction says that does not have to ask.
 fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
     Some(match kind {
         Kind::Permit => Ruling::permit(Reason::Configured),
@@ -95,6 +101,7 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
             let code = case.settings.postfix.relay_domains_reject_code.0;
             unauth_destination::refuse(case, if code < 500 { code } else { code - 100 })
         }
+        Kind::CheckAccess(subject, table) => return access::check_access(case, *subject, table),
         Kind::Silent(why) => Ruling::dunno().noting(*why),
         _ => return None,
     })
@@ -118,7 +125,7 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         Kind::RejectRhsbl(subject, list) => dns_list::reject_rhsbl(case, *subject, list).await,
         Kind::PermitDnswlClient(list) => dns_list::permit_dnswl_client(case, list).await,
         Kind::PermitRhswlClient(list) => dns_list::permit_rhswl_client(case, list).await,
-        Kind::CheckAccess(subject, table) => access::check_access(case, *subject, table).await,
+        Kind::CheckAccess(subject, table) => access::check_client_access(case, *subject, table).await,
         Kind::CheckServerAccess(subject, servers, table) => {
             server_access::check_server_access(case, *subject, *servers, table).await
         }

@@ -147,7 +147,13 @@ impl Ruling {
 
     /// The same ruling on the grounds of these answers.
     pub(crate) fn on(mut self, answers: impl IntoIterator<Item = Arc<DnsAnswer>>) -> Self {
-        self.evidence.extend(answers.into_iter().map(Evidence::Dns));
+        let answers = answers.into_iter().map(Evidence::Dns);
+        // Most rest on one answer alone: a vector that grows would have room for four.
+        if self.evidence.is_empty() {
+            self.evidence = answers.collect();
+        } else {
+            self.evidence.extend(answers);
+        }
         self
     }
 

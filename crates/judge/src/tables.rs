@@ -258,7 +258,7 @@ fn pick<'a>(values: &'a [Box<str>], key: &str) -> Option<&'a str> {
 }
 
 /// As Postfix folds keys; most are in lower case already.
-fn lower_case(text: &str) -> Cow<'_, str> {
+pub(crate) fn lower_case(text: &str) -> Cow<'_, str> {
     let is_lower_case = text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
     if is_lower_case { text.into() } else { text.to_lowercase().into() }
 }

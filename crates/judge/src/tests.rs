@@ -34,9 +34,9 @@ fn settings(config: &str) -> Arc<Settings> {
 
 fn facts(sender: &str, recipient: &str) -> Facts {
     Facts {
-        greeting: Some(Arc::new(Greeting { helo_name: "mail.good.example".into() })),
-        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() })),
-        recipient: EmailAddress::new(recipient).map(|address| Arc::new(Recipient { address })),
+        greeting: Some(Greeting { helo_name: "mail.good.example".into() }),
+        envelope: Some(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() }),
+        recipient: EmailAddress::new(recipient).map(|address| Recipient { address }),
         ..Facts::new(Client::new("192.0.2.9".parse().unwrap()))
     }
 }

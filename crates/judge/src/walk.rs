@@ -2,9 +2,9 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use facts::{Finding, MessageAction, Stage};
+use facts::{Evidence, Finding, MessageAction, Outcome, Stage};
 
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
@@ -15,6 +15,8 @@ use crate::verdict::{Next, Scales, Settled};
 
 /// How many questions one decision may have out before their turn.
 const EARLY_MAX: usize = 32;
+/// How many lists one decision goes by, at most: those up to RCPT.
+const LISTS_MAX: usize = 5;
 
 /// The lists of one decision.
 pub(crate) struct Walk<'a> {
@@ -22,32 +24,21 @@ pub(crate) struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// A list, what it may look at, and what is known of each of its restrictions so far: nothing as long as no restriction
-/// of the walk had to ask, for most have their answers at hand.
+/// A list, what it may look at, and those of its restrictions that were begun before their turn: there is no slot as
+/// long as no restriction of the walk had to ask, for most have their answers at hand.
 struct Progress<'a> {
     list: &'a List,
     case: Arc<Case>,
-    slots: Vec<Slot>,
-}
-
-/// What is known of one restriction.
-#[derive(Default)]
-enum Slot {
-    /// Nobody has begun it.
-    #[default]
-    Untouched,
-    /// It is asking, since when the stopwatch says.
-    Asking(Asking, dns::Stopwatch),
-    /// It has ruled, after so many microseconds.
-    Ruled(Ruling, u64),
+    slots: Vec<Option<Begun>>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk through `lists`, each with the case that it is to judge.
     pub(crate) fn new(lists: impl Iterator<Item = (&'a List, Arc<Case>)>) -> Self {
-        let lists: Vec<_> = lists.map(|(list, case)| Progress { list, case, slots: Vec::new() }).collect();
-        let findings = Vec::with_capacity(lists.iter().map(|progress| progress.list.restrictions.len()).sum());
-        Self { lists, findings }
+        let mut all = Vec::with_capacity(LISTS_MAX);
+        all.extend(lists.map(|(list, case)| Progress { list, case, slots: Vec::new() }));
+        let findings = Vec::with_capacity(all.iter().map(|progress| progress.list.restrictions.len()).sum());
+        Self { lists: all, findings }
     }
 
     /// Walks the lists in order and weighs each ruling. Before it waits for the first that must ask, it puts every
@@ -61,10 +52,13 @@ impl<'a> Walk<'a> {
             if stage_before.replace(list.stage) != Some(list.stage) {
                 scales.begin();
             }
-            for (position, restriction) in list.restrictions.iter().enumerate() {
-                let (mut ruling, micros) = match self.lists[index].take(position) {
-                    Slot::Ruled(ruling, micros) => (ruling, micros),
-                    waiting => self.wait(index, position, waiting).await,
+            let mut from = 0;
+            while let Some((position, begun)) = self.pass_silent(index, from) {
+                from = position + 1;
+                let restriction = &list.restrictions[position];
+                let (mut ruling, micros) = match begun {
+                    Begun::Ruled(ruling, micros) => (ruling, micros),
+                    asking => self.wait(index, position, asking).await,
                 };
                 let row = ruling.says.take_row();
                 let mut next = self.weigh(&mut scales, list, restriction, restriction.warn, (ruling, micros));
@@ -82,6 +76,22 @@ impl<'a> Walk<'a> {
         (scales.settle(stage), actions, self.findings)
     }
 
+    /// Passes the restrictions of a list from this place on that answer at once and have nothing to say, as most do.
+    /// Returns the first other, begun.
+    fn pass_silent(&mut self, index: usize, from: usize) -> Option<(usize, Begun)> {
+        let progress = &mut self.lists[index];
+        let list = progress.list;
+        for (position, restriction) in list.restrictions.iter().enumerate().skip(from) {
+            match progress.take(position) {
+                Begun::Ruled(Ruling { says: Says::Dunno, evidence }, micros) => {
+                    self.findings.push(finding(list, restriction, Outcome::Dunno, evidence, micros));
+                }
+                other => return Some((position, other)),
+            }
+        }
+        None
+    }
+
     fn weigh(
         &mut self,
         scales: &mut Scales,
@@ -91,8 +101,7 @@ impl<'a> Walk<'a> {
         (ruling, micros): (Ruling, u64),
     ) -> Next {
         let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, warn);
-        let (list, stage, restriction) = (list.name, list.stage, restriction.text);
-        self.findings.push(Finding { list, stage, restriction, outcome, evidence: ruling.evidence, micros });
+        self.findings.push(finding(list, restriction, outcome, ruling.evidence, micros));
         next
     }
 
@@ -101,8 +110,8 @@ impl<'a> Walk<'a> {
         let (list, case) = (self.lists[index].list, Arc::clone(&self.lists[index].case));
         for restriction in &*row.restrictions {
             let (ruling, micros) = match restrictions::begin(&case, restriction, &row.about) {
-                Begun::Ruled(ruling) => (ruling, 0),
-                Begun::Asking(asking) => self.wait_for(asking, case.asker.stopwatch()).await,
+                Begun::Ruled(ruling, micros) => (ruling, micros),
+                Begun::Asking(asking, since) => self.wait_for(asking, since).await,
             };
             let warn = warn || restriction.warn;
             let permits = matches!(ruling.says, Says::Permit(_));
@@ -120,29 +129,28 @@ impl<'a> Walk<'a> {
         Next::Restriction
     }
 
-    /// What the restriction at this place says, which is `waiting`. Meanwhile all the others go on asking too.
-    async fn wait(&mut self, list: usize, position: usize, waiting: Slot) -> (Ruling, u64) {
+    /// What the restriction at this place says, which was `begun`. Meanwhile all the others go on asking too.
+    async fn wait(&mut self, list: usize, position: usize, begun: Begun) -> (Ruling, u64) {
         let is_first = self.lists[list].slots.is_empty();
         if is_first {
             for progress in &mut self.lists {
-                progress.slots.resize_with(progress.list.restrictions.len(), || Slot::Untouched);
+                progress.slots.resize_with(progress.list.restrictions.len(), || None);
             }
         }
-        self.lists[list].slots[position] = waiting;
+        self.lists[list].slots[position] = Some(begun);
         if is_first {
             self.ask_early(list, position);
         }
-        match std::mem::take(&mut self.lists[list].slots[position]) {
-            Slot::Asking(asking, since) => self.wait_for(asking, since).await,
-            Slot::Ruled(ruling, micros) => (ruling, micros),
-            Slot::Untouched => unreachable!("what waits was put there above"),
+        match self.lists[list].take(position) {
+            Begun::Asking(asking, since) => self.wait_for(asking, since).await,
+            Begun::Ruled(ruling, micros) => (ruling, micros),
         }
     }
 
     async fn wait_for(&mut self, mut asking: Asking, since: dns::Stopwatch) -> (Ruling, u64) {
         poll_fn(|context| {
             for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
-                slot.poll(context);
+                poll(slot, context);
             }
             asking.as_mut().poll(context).map(|ruling| (ruling, since.micros()))
         })
@@ -172,9 +180,9 @@ impl Progress<'_> {
                 may_end |= may_permit(restriction);
                 continue;
             }
-            self.slots[position] = self.take(position);
-            match &self.slots[position] {
-                Slot::Ruled(ruling, _) => match &ruling.says {
+            let begun = self.take(position);
+            match self.slots[position].insert(begun) {
+                Begun::Ruled(ruling, _) => match &ruling.says {
                     Says::Permit(_) => return Next::List,
                     Says::Refuse(..) if restriction.warn => {}
                     // Who knows what they let pass.
@@ -184,41 +192,35 @@ impl Progress<'_> {
                     _ => {}
                 },
                 // It refuses whatever the client's name turns out to be.
-                Slot::Asking(..) if refuses(restriction) => return if may_end { Next::List } else { Next::End },
-                Slot::Asking(..) => {
+                Begun::Asking(..) if refuses(restriction) => return if may_end { Next::List } else { Next::End },
+                Begun::Asking(..) => {
                     *room -= 1;
                     may_end |= may_permit(restriction);
                 }
-                Slot::Untouched => {}
             }
         }
         Next::List
     }
 
-    /// What is known of the restriction at `position`, which is begun if nobody has.
-    fn take(&mut self, position: usize) -> Slot {
-        match self.slots.get_mut(position).map(std::mem::take) {
-            None | Some(Slot::Untouched) => self.begin(position),
+    /// The restriction at `position`, which is begun now if it was not before.
+    fn take(&mut self, position: usize) -> Begun {
+        match self.slots.get_mut(position).and_then(Option::take) {
             Some(begun) => begun,
-        }
-    }
-
-    fn begin(&self, position: usize) -> Slot {
-        let about = About::List(self.list.stage);
-        match restrictions::begin(&self.case, &self.list.restrictions[position], &about) {
-            Begun::Ruled(ruling) => Slot::Ruled(ruling, 0),
-            Begun::Asking(asking) => Slot::Asking(asking, self.case.asker.stopwatch()),
+            None => restrictions::begin(&self.case, &self.list.restrictions[position], &About::List(self.list.stage)),
         }
     }
 }
 
-impl Slot {
-    fn poll(&mut self, context: &mut std::task::Context<'_>) {
-        if let Self::Asking(asking, since) = self
-            && let Poll::Ready(ruling) = asking.as_mut().poll(context)
-        {
-            *self = Self::Ruled(ruling, since.micros());
-        }
+fn finding(list: &List, restriction: &Restriction, outcome: Outcome, evidence: Vec<Evidence>, micros: u64) -> Finding {
+    Finding { list: list.name, stage: list.stage, restriction: restriction.text, outcome, evidence, micros }
+}
+
+/// Looks whether a restriction that asks has its answer.
+fn poll(slot: &mut Option<Begun>, context: &mut Context<'_>) {
+    if let Some(Begun::Asking(asking, since)) = slot
+        && let Poll::Ready(ruling) = asking.as_mut().poll(context)
+    {
+        *slot = Some(Begun::Ruled(ruling, since.micros()));
     }
 }
 

@@ -48,10 +48,8 @@ fn sessions(session: &Explain) -> Vec<Facts> {
     if session.recipient.is_empty() {
         return vec![facts];
     }
-    let with = |address: &EmailAddress| Facts {
-        recipient: Some(Arc::new(Recipient { address: address.clone() })),
-        ..facts.clone()
-    };
+    let with =
+        |address: &EmailAddress| Facts { recipient: Some(Recipient { address: address.clone() }), ..facts.clone() };
     session.recipient.iter().map(with).collect()
 }
 
@@ -67,8 +65,8 @@ fn facts(session: &Explain) -> Facts {
         ..Envelope::default()
     });
     Facts {
-        greeting: session.helo.as_deref().map(|helo| Arc::new(Greeting { helo_name: helo.into() })),
-        envelope: envelope.map(Arc::new),
+        greeting: session.helo.as_deref().map(|helo| Greeting { helo_name: helo.into() }),
+        envelope,
         ..Facts::new(client)
     }
 }

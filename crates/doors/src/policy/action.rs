@@ -1,5 +1,7 @@
 //! A decision as an action of access(5), which Postfix carries out.
 
+use std::borrow::Cow;
+
 use facts::{Decision, DecisionId, Deferral, Reply, Verdict};
 use wire::policy::{ProtocolState, Request};
 
@@ -17,20 +19,20 @@ pub(super) fn action(
     request: &Request<'_>,
     state: ProtocolState,
     permit: Permit,
-) -> Option<String> {
+) -> Option<Cow<'static, str>> {
     let prefix = Prefix::new(request, state);
     let id = decision.id;
-    let refusal = |verb: &str, reply: &Reply| prefix.refusal(verb, reply, id);
+    let refusal = |verb: &str, reply: &Reply| prefix.refusal(verb, reply, id).into();
     Some(match (decision.verdict, &decision.deferral, &decision.reply) {
         (Verdict::Permit, Deferral::IfReject(reply), _) => refusal("DEFER_IF_REJECT", reply),
         // A policy reply has room for one: the log tells of the others.
         (Verdict::Permit, ..) => match decision.actions.first() {
-            Some(action) => action.to_string(),
-            None => permit.action().to_owned(),
+            Some(action) => action.to_string().into(),
+            None => permit.action().into(),
         },
         // Both let the client go on: the text is seen in Postfix's log only.
-        (Verdict::Hold, ..) => format!("HOLD triggers HOLD action; id={id}"),
-        (Verdict::Discard, ..) => format!("DISCARD triggers DISCARD action; id={id}"),
+        (Verdict::Hold, ..) => format!("HOLD triggers HOLD action; id={id}").into(),
+        (Verdict::Discard, ..) => format!("DISCARD triggers DISCARD action; id={id}").into(),
         (_, Deferral::IfPermit, Some(reply)) => refusal("DEFER_IF_PERMIT", reply),
         (_, _, Some(reply)) => refusal(&reply.code.to_string(), reply),
         (_, _, None) => return None,
@@ -140,7 +142,7 @@ mod tests {
             (Verdict::Discard, Deferral::None, format!("DISCARD triggers DISCARD action; {id}")),
         ] {
             let found = action(&decision(verdict, deferral, "no"), &request(), ProtocolState::Rcpt, Permit::Dunno);
-            assert_eq!(found, Some(expected));
+            assert_eq!(found, Some(expected.into()));
         }
     }
 

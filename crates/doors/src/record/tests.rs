@@ -17,9 +17,9 @@ fn facts(helo_name: &str, sender: &str, recipient: &str) -> Facts {
     let name = Some(ClientName::Known("mail.example".into()));
     let client = Client { name, ..Client::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))) };
     Facts {
-        greeting: Some(Arc::new(Greeting { helo_name: helo_name.into() })),
-        envelope: Some(Arc::new(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() })),
-        recipient: EmailAddress::new(recipient).map(|address| Arc::new(Recipient { address })),
+        greeting: Some(Greeting { helo_name: helo_name.into() }),
+        envelope: Some(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() }),
+        recipient: EmailAddress::new(recipient).map(|address| Recipient { address }),
         ..Facts::new(client)
     }
 }

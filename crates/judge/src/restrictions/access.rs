@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use facts::{Reason, Reply, hostname};
 
-use crate::case::Case;
+use crate::case::{Case, Looked};
 use crate::destination::Destination;
 use crate::maps::{find_quoted, without_extension};
 use crate::reply::{Named, enhanced_for, server_error};
@@ -19,19 +19,24 @@ use crate::tables::lookup::{Hit, Lookup};
 /// The longest text of an address.
 const ADDRESS_LENGTH_MAX: usize = 45;
 
-/// Looks the subject up in `table` and does what its row says (access(5)).
-pub(super) async fn check_access(case: &Case, subject: Subject, access: &Access) -> Ruling {
-    match subject {
-        Subject::Client | Subject::ReverseClient => check_client(case, subject, access).await,
+/// Looks the subject up in `table` and does what its row says (access(5)); `None` where somebody must be asked for the
+/// client's name first.
+pub(super) fn check_access(case: &Case, subject: Subject, access: &Access) -> Option<Ruling> {
+    Some(match subject {
+        Subject::Client | Subject::ReverseClient => check_client(case, subject, access, case.name_known(subject)?),
         Subject::Helo | Subject::Etrn => check_domain(case, subject, access),
         Subject::Sender | Subject::Recipient => check_address(case, subject, access),
         Subject::SaslUser => check_login(case, access),
         Subject::Certificate => check_certificate(case, access),
-    }
+    })
 }
 
-async fn check_client(case: &Case, subject: Subject, access: &Access) -> Ruling {
-    let looked = case.name(subject).await;
+/// The same for a client whose name must be asked for.
+pub(super) async fn check_client_access(case: &Case, subject: Subject, access: &Access) -> Ruling {
+    check_client(case, subject, access, case.name(subject).await)
+}
+
+fn check_client(case: &Case, subject: Subject, access: &Access, looked: Looked) -> Ruling {
     let name = looked.name.as_str();
     let lookup = access.lookup();
     let found = find_domain(case, &lookup, name).or_else(|| find_address(&lookup, case.client().address));
@@ -102,7 +107,7 @@ pub(super) fn find_domain<'a>(case: &Case, lookup: &Lookup<'a>, name: &str) -> O
 fn find_parents<'a>(case: &Case, lookup: &Lookup<'a>, name: &str) -> Option<Hit<'a>> {
     let after_dot = usize::from(case.settings.access_parents_match);
     // A leading dot belongs to the first label, so that ".a.b" has the parent "b" alone, as in Postfix.
-    let above = |name: &'_ str| name.char_indices().skip(1).find(|(_, c)| *c == '.').map(|(dot, _)| dot + after_dot);
+    let above = |name: &str| name.bytes().skip(1).position(|octet| octet == b'.').map(|dot| dot + 1 + after_dot);
     let mut rest = name;
     while let Some(start) = above(rest).filter(|start| *start < rest.len()) {
         rest = &rest[start..];

@@ -47,7 +47,7 @@ pub(super) async fn defer_if_reject(case: &Case, about: &About) -> Ruling {
 /// Refuses mail of the null sender to several recipients: a bounce has one.
 pub(super) async fn reject_multi_recipient_bounce(case: &Case, about: &About) -> Ruling {
     let is_null_sender = case.facts.envelope.is_some() && case.sender().is_none();
-    let count = case.facts.envelope.as_deref().and_then(|envelope| envelope.recipient_count);
+    let count = case.facts.envelope.as_ref().and_then(|envelope| envelope.recipient_count);
     let Some(count @ 2..) = count.filter(|_| is_null_sender) else { return Ruling::dunno() };
     let topic = Topic::of(case, about).await;
     let reply =

@@ -22,7 +22,7 @@ pub(super) async fn reject_unknown_forward(case: &Case) -> Ruling {
     let mut looked = name(case, Subject::ReverseClient).await;
     if let ClientName::Known(name) = &looked.name {
         let record_type = if case.client().address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
-        let answer = case.asker.lookup(name, record_type).await;
+        let answer = case.asker.lookup(&**name, record_type).await;
         looked.name = match answer.failure() {
             None => return Ruling::dunno().on(looked.answers).on([answer]),
             Some(failure) if failure.is_temporary() => ClientName::Unclear,

@@ -19,7 +19,8 @@ const TEXT_LENGTH_MAX: usize = 500;
 /// Refuses clients whose address is listed.
 pub(super) async fn reject_rbl_client(case: &Case, list: &DnsList) -> Ruling {
     let address = case.client().address;
-    reject_if_listed(case, list, &list.address_question(address), Subject::Client, || address.to_string()).await
+    let question = list.question(case.reversed_address());
+    reject_if_listed(case, list, question, Subject::Client, || address.to_string()).await
 }
 
 /// Refuses clients, HELO names and addresses whose domain is listed.
@@ -37,15 +38,15 @@ pub(super) async fn reject_rhsbl(case: &Case, subject: Subject, list: &DnsList) 
         }
         said => case.said(said),
     };
-    let question = what.and_then(listed_domain).map(|domain| list.domain_question(&domain));
+    let question = what.and_then(listed_domain).map(|domain| list.question(&domain));
     let (Some(what), Some(question)) = (what, question) else { return Ruling::dunno().on(answers) };
-    reject_if_listed(case, list, &question, subject, || what.to_owned()).await.after(answers)
+    reject_if_listed(case, list, question, subject, || what.to_owned()).await.after(answers)
 }
 
 /// Lets clients in whose address is listed, if the recipient is ours.
 pub(super) async fn permit_dnswl_client(case: &Case, list: &DnsList) -> Ruling {
     let address = case.client().address;
-    permit_if_listed(case, list, &list.address_question(address), || address.to_string()).await
+    permit_if_listed(case, list, list.question(case.reversed_address()), || address.to_string()).await
 }
 
 /// Lets clients in whose verified name is in a listed domain, if the recipient is ours.
@@ -53,7 +54,7 @@ pub(super) async fn permit_rhswl_client(case: &Case, list: &DnsList) -> Ruling {
     let looked = case.name(Subject::Client).await;
     let ClientName::Known(name) = &looked.name else { return Ruling::dunno().on(looked.answers) };
     let Some(domain) = listed_domain(name) else { return Ruling::dunno().on(looked.answers) };
-    permit_if_listed(case, list, &list.domain_question(&domain), || name.to_string()).await.after(looked.answers)
+    permit_if_listed(case, list, list.question(&domain), || name.to_string()).await.after(looked.answers)
 }
 
 /// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
@@ -78,7 +79,7 @@ fn listed_domain(what: &str) -> Option<Cow<'_, str>> {
     dns::ascii_hostname(domain)
 }
 
-async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: impl Fn() -> String) -> Ruling {
+async fn permit_if_listed(case: &Case, list: &DnsList, question: String, what: impl Fn() -> String) -> Ruling {
     if !is_authorized(case) {
         return Ruling::dunno().noting("the recipient is not ours: a welcome host must not relay");
     }
@@ -100,7 +101,7 @@ async fn permit_if_listed(case: &Case, list: &DnsList, question: &str, what: imp
 async fn reject_if_listed(
     case: &Case,
     list: &DnsList,
-    question: &str,
+    question: String,
     subject: Subject,
     what: impl Fn() -> String,
 ) -> Ruling {
@@ -116,7 +117,7 @@ async fn reject_if_listed(
         return Ruling::dunno().on([answer]);
     }
     // Only a listing is worth a second question.
-    let text = case.asker.lookup(question, RecordType::Txt).await;
+    let text = case.asker.lookup(&*answer.name, RecordType::Txt).await;
     let what = what();
     let ruling = match (Listed { list, what: &what, subject, text: &joined_text(&text) }).reply(case) {
         Ok((reply, remark)) => remark.into_iter().fold(Ruling::refuse(reply, Reason::BlockListed), Ruling::with),

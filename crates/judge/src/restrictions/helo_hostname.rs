@@ -49,11 +49,12 @@ pub(super) async fn reject_unknown(case: &Case) -> Ruling {
     }
     let mut answers = Vec::new();
     for record_type in [RecordType::A, RecordType::Aaaa, RecordType::Mx] {
-        answers.push(case.asker.lookup(helo, record_type).await);
+        let answer = case.asker.lookup(helo, record_type).await;
         // A null MX is a record too: it speaks of taking mail, not of sending it.
-        if answers.last().is_some_and(|answer| !answer.records().is_empty()) {
-            return Ruling::dunno().on(answers);
+        if !answer.records().is_empty() {
+            return Ruling::dunno().on(answers.into_iter().chain([answer]));
         }
+        answers.push(answer);
     }
     if answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary())) {
         let action = parameters.unknown_helo_hostname_tempfail_action.unwrap_or(parameters.reject_tempfail_action);

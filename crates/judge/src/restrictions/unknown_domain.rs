@@ -25,12 +25,11 @@ pub(super) async fn reject_unknown_domain(case: &Case, subject: Subject) -> Ruli
     };
     let mut answers = Vec::new();
     for record_type in [RecordType::Mx, RecordType::A, RecordType::Aaaa] {
-        let answer = case.asker.lookup(&name, record_type).await;
-        let settled = refusals.rule(&answer);
-        answers.push(answer);
-        if let Some(ruling) = settled {
-            return ruling.on(answers);
+        let answer = case.asker.lookup(&*name, record_type).await;
+        if let Some(ruling) = refusals.rule(&answer) {
+            return ruling.on(answers.into_iter().chain([answer]));
         }
+        answers.push(answer);
     }
     if answers.iter().any(|answer| answer.failure().is_some_and(|failure| failure.is_temporary())) {
         let parameters = &case.settings.postfix;

@@ -42,7 +42,7 @@ fn with_client(change: impl Fn(&mut Client)) -> Facts {
 }
 
 pub(super) fn with_envelope(envelope: Envelope) -> Facts {
-    Facts { envelope: Some(Arc::new(envelope)), ..session() }
+    Facts { envelope: Some(envelope), ..session() }
 }
 
 #[test]
@@ -238,10 +238,8 @@ fn names_of_the_client() {
     ] {
         check(&config, &at(address), Stage::Rcpt, expected);
     }
-    let other = Facts {
-        recipient: EmailAddress::new("c@other.example").map(|address| Arc::new(Recipient { address })),
-        ..session()
-    };
+    let other =
+        Facts { recipient: EmailAddress::new("c@other.example").map(|address| Recipient { address }), ..session() };
     let expected = "554 5.7.1 <c@other.example>: Recipient address rejected: Access denied";
     check(&before_reject("permit_rhswl_client wl.example"), &other, Stage::Rcpt, expected);
 }

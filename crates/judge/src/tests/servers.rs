@@ -73,7 +73,7 @@ fn servers_by_name_and_address() {
 #[test]
 fn servers_of_all_that_a_session_names() {
     let mut session = facts("a@good.example", "c@good.example");
-    session.greeting = Some(Arc::new(Greeting { helo_name: "good.example".into() }));
+    session.greeting = Some(Greeting { helo_name: "good.example".into() });
     let hit = "{198.51.100=554 no}";
     for (restriction, name) in [
         ("check_client_mx_access", "permit"),

@@ -70,7 +70,7 @@ impl ProtocolState {
 /// nobody told us. Whatever strangers have said, each stays one line: control characters become question marks.
 pub fn push_request(Question { state, facts }: &Question, policy_context: &str, out: &mut Vec<u8>) {
     let client = &*facts.client;
-    let envelope = facts.envelope.as_deref();
+    let envelope = facts.envelope.as_ref();
     let certificate = match &client.encryption {
         Encryption::Tls(certificate) => certificate.as_deref(),
         Encryption::Unknown | Encryption::Plaintext => None,
@@ -85,9 +85,9 @@ pub fn push_request(Question { state, facts }: &Question, policy_context: &str, 
     push("reverse_client_name", client.reverse_name.as_ref().map_or("", ClientName::as_str));
     push("server_address", "");
     push("server_port", "");
-    push("helo_name", facts.greeting.as_deref().map_or("", |greeting| &greeting.helo_name));
+    push("helo_name", facts.greeting.as_ref().map_or("", |greeting| &greeting.helo_name));
     push("sender", envelope.and_then(|it| it.sender.as_ref()).map_or("", |sender| sender.as_str()));
-    push("recipient", facts.recipient.as_deref().map_or("", |recipient| recipient.address.as_str()));
+    push("recipient", facts.recipient.as_ref().map_or("", |recipient| recipient.address.as_str()));
     push("recipient_count", &number(envelope.and_then(|it| it.recipient_count).unwrap_or(0), "0"));
     push("queue_id", "");
     push("instance", "");
@@ -170,8 +170,6 @@ fn text(action: &[u8]) -> Result<String, ReplyError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use facts::{Certificate, Client, EmailAddress, Envelope, Greeting, Recipient};
 
     use super::super::Reader;
@@ -191,13 +189,13 @@ mod tests {
             ..Client::new("192.0.2.1".parse().unwrap())
         };
         Facts {
-            greeting: Some(Arc::new(Greeting { helo_name: helo_name.into() })),
-            envelope: Some(Arc::new(Envelope {
+            greeting: Some(Greeting { helo_name: helo_name.into() }),
+            envelope: Some(Envelope {
                 sender: EmailAddress::new("a@example.com"),
                 sasl_username: Some("user".into()),
                 recipient_count: None,
-            })),
-            recipient: EmailAddress::new("c@example.com").map(|address| Arc::new(Recipient { address })),
+            }),
+            recipient: EmailAddress::new("c@example.com").map(|address| Recipient { address }),
             ..Facts::new(client)
         }
     }

@@ -91,15 +91,15 @@ impl Request<'_> {
         let state = ProtocolState::parse(&self.protocol_state).ok_or(Undecidable::UnknownProtocolState)?;
         let mut facts = Facts::new(self.client()?);
         if state != ProtocolState::Connect {
-            facts.greeting = text(&self.helo_name).map(|helo_name| Arc::new(Greeting { helo_name }));
+            facts.greeting = text(&self.helo_name).map(|helo_name| Greeting { helo_name });
         }
         // VRFY has no sender, but a login counts there too.
         if matches!(state, Mail | Rcpt | Data | EndOfMessage) || state == Vrfy && !self.sasl_username.is_empty() {
-            facts.envelope = Some(Arc::new(self.envelope(state)));
+            facts.envelope = Some(self.envelope(state));
         }
         // From DATA on Postfix names the recipient only where there is just one.
         if matches!(state, Rcpt | Vrfy | Data | EndOfMessage) {
-            facts.recipient = EmailAddress::new(&self.recipient).map(|address| Arc::new(Recipient { address }));
+            facts.recipient = EmailAddress::new(&self.recipient).map(|address| Recipient { address });
         }
         if state == ProtocolState::Etrn {
             facts.etrn_domain = text(&self.etrn_domain);

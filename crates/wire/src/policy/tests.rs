@@ -149,7 +149,7 @@ fn empty_and_unknown_values() {
     assert_eq!(facts.client.name, Some(ClientName::Unknown));
     assert_eq!(facts.client.reverse_name, None);
     assert_eq!(facts.greeting, None);
-    assert_eq!(facts.envelope.as_deref(), Some(&Envelope::default()));
+    assert_eq!(facts.envelope.as_ref(), Some(&Envelope::default()));
     assert_eq!(facts.recipient, None);
 }
 
