@@ -16,6 +16,8 @@ pub enum Stage {
     Connect,
     /// HELO or EHLO.
     Helo,
+    /// ETRN: it comes without a sender and without a recipient.
+    Etrn,
     /// MAIL FROM.
     Mail,
     /// RCPT TO, once for each recipient.
@@ -33,6 +35,7 @@ impl Stage {
         match self {
             Self::Connect => "connect",
             Self::Helo => "helo",
+            Self::Etrn => "etrn",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -171,7 +174,7 @@ impl Facts {
             greeting: self.greeting.clone().filter(|_| stage >= Stage::Helo),
             envelope: self.envelope.clone().filter(|_| stage >= Stage::Mail),
             recipient: self.recipient.clone().filter(|_| stage >= Stage::Rcpt),
-            etrn_domain: self.etrn_domain.clone(),
+            etrn_domain: self.etrn_domain.clone().filter(|_| stage >= Stage::Etrn),
         }
     }
 

@@ -40,9 +40,9 @@ impl ProtocolState {
     #[must_use]
     pub fn at(stage: Stage, facts: &Facts) -> Self {
         match stage {
-            _ if facts.etrn_domain.is_some() => Self::Etrn,
             Stage::Connect => Self::Connect,
             Stage::Helo => Self::Helo,
+            Stage::Etrn => Self::Etrn,
             Stage::Mail => Self::Mail,
             // A recipient without a sender comes by VRFY alone.
             Stage::Rcpt if facts.envelope.is_none() => Self::Vrfy,
@@ -223,11 +223,10 @@ mod tests {
     #[test]
     fn states() {
         let bare = Facts::new(Client::new("192.0.2.1".parse().unwrap()));
-        let etrn = Facts { etrn_domain: Some("d.example".into()), ..bare.clone() };
         for (stage, facts, expected) in [
             (Stage::Connect, &bare, "CONNECT"),
             (Stage::Helo, &bare, "HELO"),
-            (Stage::Helo, &etrn, "ETRN"),
+            (Stage::Etrn, &bare, "ETRN"),
             (Stage::Mail, &bare, "MAIL"),
             (Stage::Rcpt, &bare, "VRFY"),
             (Stage::Rcpt, &session("h"), "RCPT"),

@@ -56,12 +56,13 @@ impl ProtocolState {
         })
     }
 
-    /// The stage whose lists apply. Postfix checks VRFY as it does RCPT; ETRN has a client and a HELO name only.
+    /// The stage whose lists apply. Postfix checks VRFY as it does RCPT.
     #[must_use]
     pub fn stage(self) -> Stage {
         match self {
             Self::Connect => Stage::Connect,
-            Self::Helo | Self::Etrn => Stage::Helo,
+            Self::Helo => Stage::Helo,
+            Self::Etrn => Stage::Etrn,
             Self::Mail => Stage::Mail,
             Self::Rcpt | Self::Vrfy => Stage::Rcpt,
             Self::Data => Stage::Data,

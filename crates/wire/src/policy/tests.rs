@@ -121,7 +121,7 @@ fn what_is_known_at_each_state() {
         ("CONNECT", Stage::Connect, (false, false, false)),
         ("HELO", Stage::Helo, (true, false, false)),
         ("EHLO", Stage::Helo, (true, false, false)),
-        ("ETRN", Stage::Helo, (true, false, false)),
+        ("ETRN", Stage::Etrn, (true, false, false)),
         ("MAIL", Stage::Mail, (true, true, false)),
         ("RCPT", Stage::Rcpt, (true, true, true)),
         ("VRFY", Stage::Rcpt, (true, false, true)),
