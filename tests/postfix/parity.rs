@@ -11,7 +11,7 @@
 //! far as that judges.
 //!
 //! Left out: HELO names with octets that Postfix replaces before anybody sees them, SMTPUTF8, literals of the server's own
-//! addresses, logins before ETRN, TLS where Postfix does not wait for RCPT with its lists for clients and HELO names (they
+//! addresses, TLS where Postfix does not wait for RCPT with its lists for clients and HELO names (they
 //! speak before STARTTLS, and `explain` knows but one session), and what is obsolete (`check_relay_domains`,
 //! `permit_naked_ip_address`, `reject_maps_rbl`). `explain` asks no policy service, so that lists with one are compared
 //! through the policy door alone. A session that Postfix ends because it does not like the syntax of a command is counted,

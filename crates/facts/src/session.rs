@@ -137,8 +137,6 @@ pub struct Greeting {
 pub struct Envelope {
     /// The reverse path; `None` is the null sender `<>`.
     pub sender: Option<EmailAddress>,
-    /// Who logged in, if anybody (Postfix: `sasl_username`).
-    pub sasl_username: Option<Arc<str>>,
     /// How many recipients were taken, from [`Stage::Data`] on (Postfix: `recipient_count`). `None`: nobody told.
     pub recipient_count: Option<u32>,
 }
@@ -157,6 +155,8 @@ pub struct Facts {
     pub client: Arc<Client>,
     /// What it called itself, once it has.
     pub greeting: Option<Arc<Greeting>>,
+    /// Who logged in, if anybody: before MAIL, VRFY or ETRN (Postfix: `sasl_username`).
+    pub sasl_username: Option<Arc<str>>,
     /// The sender, once MAIL was said.
     pub envelope: Option<Arc<Envelope>>,
     /// The recipient in question, at RCPT; and the only one, where there is one, from DATA on.
@@ -172,6 +172,7 @@ impl Facts {
         Self {
             client: Arc::clone(&self.client),
             greeting: self.greeting.clone().filter(|_| stage >= Stage::Helo),
+            sasl_username: self.sasl_username.clone().filter(|_| stage >= Stage::Etrn),
             envelope: self.envelope.clone().filter(|_| stage >= Stage::Mail),
             recipient: self.recipient.clone().filter(|_| stage >= Stage::Rcpt),
             etrn_domain: self.etrn_domain.clone().filter(|_| stage >= Stage::Etrn),
@@ -181,6 +182,13 @@ impl Facts {
     /// The facts at connect.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client: Arc::new(client), greeting: None, envelope: None, recipient: None, etrn_domain: None }
+        Self {
+            client: Arc::new(client),
+            greeting: None,
+            sasl_username: None,
+            envelope: None,
+            recipient: None,
+            etrn_domain: None,
+        }
     }
 }

@@ -178,7 +178,7 @@ pub struct Explain {
     #[arg(long, value_name = "ADDRESS", value_parser = recipient)]
     pub recipient: Vec<EmailAddress>,
     /// The user as whom the client has logged in
-    #[arg(long, value_name = "USER", requires = "sender")]
+    #[arg(long, value_name = "USER")]
     pub sasl_user: Option<String>,
     /// Whether the session is encrypted; where it is not given, nobody objects to either
     #[arg(long, value_name = "HOW")]

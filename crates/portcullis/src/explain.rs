@@ -67,11 +67,11 @@ fn facts(session: &Explain) -> Facts {
     };
     let envelope = session.sender.as_ref().map(|sender| Envelope {
         sender: sender.0.clone(),
-        sasl_username: session.sasl_user.as_deref().map(Arc::from),
         recipient_count: (session.stage >= Stage::Data).then_some(session.recipient.len() as u32),
     });
     Facts {
         greeting: session.helo.as_deref().map(|helo| Arc::new(Greeting { helo_name: helo.into() })),
+        sasl_username: session.sasl_user.as_deref().map(Arc::from),
         envelope: envelope.map(Arc::new),
         etrn_domain: session.etrn.as_deref().map(Arc::from),
         ..Facts::new(client)

@@ -56,15 +56,15 @@ fn tell_who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
     if let Some(greeting) = &facts.greeting {
         writeln!(out, "{STRONG}HELO{STRONG:#}       {}", visible(&greeting.helo_name))?;
     }
+    if let Some(user) = &facts.sasl_username {
+        writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
+    }
     if let Some(domain) = &facts.etrn_domain {
         return writeln!(out, "{STRONG}ETRN{STRONG:#}       {}", visible(domain));
     }
     if let Some(envelope) = &facts.envelope {
         let sender = envelope.sender.as_ref().map_or("", |sender| sender.as_str());
         writeln!(out, "{STRONG}sender{STRONG:#}     <{}>", visible(sender))?;
-        if let Some(user) = &envelope.sasl_username {
-            writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
-        }
     }
     if let Some(recipient) = &facts.recipient {
         writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>", visible(recipient.address.as_str()))?;

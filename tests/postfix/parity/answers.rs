@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::session::{Encryption, Session};
+use super::session::{Encryption, Purpose, Session};
 use crate::support::postfix::Postfix;
 use crate::support::smtp;
 use crate::support::{program, sasl};
@@ -155,11 +155,17 @@ fn steps(session: &Session, looks_at_messages: bool) -> Vec<Step> {
     if *login {
         say(sasl::AUTH_COMMAND.to_owned());
     }
-    if let Some(domain) = session.etrn {
-        say(format!("ETRN {domain}"));
-        return steps;
+    match session.purpose {
+        Purpose::Etrn(domain) => {
+            say(format!("ETRN {domain}"));
+            return steps;
+        }
+        Purpose::Vrfy => {
+            say(format!("VRFY <{}>", recipient.said));
+            return steps;
+        }
+        Purpose::Mail => say(format!("MAIL FROM:<{}>", sender.said)),
     }
-    say(format!("MAIL FROM:<{}>", sender.said));
     for _ in 0..if session.twice { 2 } else { 1 } {
         say(format!("RCPT TO:<{}>", recipient.said));
     }
@@ -173,11 +179,8 @@ fn steps(session: &Session, looks_at_messages: bool) -> Vec<Step> {
 /// What `explain` says under the configuration in `config`, and its whole answer: that of the first stage that does not
 /// let the session go on.
 pub fn of_explain(session: &Session, config: &Path, looks_at_messages: bool) -> (Answer, serde_json::Value) {
-    let stages: &[&str] = match session.etrn {
-        Some(_) => &["etrn"],
-        None if looks_at_messages => &["rcpt", "data", "end_of_data"],
-        None => &["rcpt"],
-    };
+    let sends_message = looks_at_messages && session.purpose == Purpose::Mail;
+    let stages: &[&str] = if sends_message { &["rcpt", "data", "end_of_data"] } else { &["rcpt"] };
     let mut answer = (Answer::Accepted, serde_json::Value::Null);
     for stage in stages {
         answer = of_explain_at(stage, session, config);
@@ -217,13 +220,16 @@ fn arguments(stage: &str, session: &Session) -> Vec<String> {
             arguments.extend(certificate.trusted_name.map(|name| format!("--ccert-subject={name}")));
         }
     }
-    if let Some(domain) = session.etrn {
-        arguments.push(format!("--etrn={domain}"));
-        return arguments;
+    arguments.extend(login.then(|| format!("--sasl-user={}", sasl::USER)));
+    match session.purpose {
+        Purpose::Etrn(domain) => {
+            arguments.push(format!("--etrn={domain}"));
+            return arguments;
+        }
+        Purpose::Vrfy => {}
+        Purpose::Mail => arguments.push(format!("--sender={}", sender.meant)),
     }
     arguments.push(format!("--stage={stage}"));
-    arguments.push(format!("--sender={}", sender.meant));
-    arguments.extend(login.then(|| format!("--sasl-user={}", sasl::USER)));
     // At RCPT each recipient is decided by itself.
     let times = if session.twice && stage != "rcpt" { 2 } else { 1 };
     arguments.extend(std::iter::repeat_n(format!("--recipient={}", recipient.meant), times));

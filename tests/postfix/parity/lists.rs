@@ -1,7 +1,7 @@
 //! The lists of restrictions, and which of them a session meets.
 
 use super::kinds::{Kind, Subject};
-use super::session::Session;
+use super::session::{Purpose, Session};
 
 /// A list of restrictions, by Postfix's name for it: `smtpd_client_restrictions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +48,12 @@ impl List {
     /// The lists that a session meets, in their order.
     pub fn met_by(session: &Session, relay_before_recipient: bool) -> Vec<Self> {
         let rcpt = if relay_before_recipient { [Self::Relay, Self::Recipient] } else { [Self::Recipient, Self::Relay] };
-        match session.etrn {
-            Some(_) => vec![Self::Client, Self::Helo, Self::Etrn],
-            None => [&[Self::Client, Self::Helo, Self::Sender], &rcpt[..], &[Self::Data, Self::EndOfData]].concat(),
+        match session.purpose {
+            Purpose::Etrn(_) => vec![Self::Client, Self::Helo, Self::Etrn],
+            Purpose::Vrfy => [&[Self::Client, Self::Helo], &rcpt[..]].concat(),
+            Purpose::Mail => {
+                [&[Self::Client, Self::Helo, Self::Sender], &rcpt[..], &[Self::Data, Self::EndOfData]].concat()
+            }
         }
     }
 
@@ -75,10 +78,11 @@ impl List {
             Self::Data => "DATA",
             Self::EndOfData => "END-OF-MESSAGE",
             Self::Etrn => "ETRN",
-            _ if delay_reject && session.etrn.is_some() => "ETRN",
+            _ if delay_reject && matches!(session.purpose, Purpose::Etrn(_)) => "ETRN",
             Self::Client if !delay_reject => "CONNECT",
             Self::Helo if !delay_reject => session.greeting,
             Self::Sender if !delay_reject => "MAIL",
+            _ if session.purpose == Purpose::Vrfy => "VRFY",
             _ => "RCPT",
         }
     }

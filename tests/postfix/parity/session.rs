@@ -30,14 +30,25 @@ pub struct Session {
     pub encryption: Encryption,
     /// Whether it logs in.
     pub login: bool,
-    /// What it says after ETRN, in place of sending mail.
-    pub etrn: Option<&'static str>,
+    /// What it wants.
+    pub purpose: Purpose,
     /// Whose mail it is.
     pub sender: Address,
     /// For whom it is.
     pub recipient: Address,
     /// Whether it says so twice.
     pub twice: bool,
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To send mail.
+    Mail,
+    /// To hear of a recipient, by VRFY: there is no sender.
+    Vrfy,
+    /// To have the mail of a domain sent, by ETRN: there is no recipient either.
+    Etrn(&'static str),
 }
 
 /// Whether a session is encrypted.
@@ -67,7 +78,7 @@ impl Session {
             helo: Some(random.pick(HELO_NAMES.good).into()),
             encryption: Encryption::Plaintext,
             login: false,
-            etrn: None,
+            purpose: Purpose::Mail,
             sender: Address::of(random.pick(MAIL_DOMAINS.good), random),
             recipient: Address::of(random.pick(&[DOMAINS[1], DOMAINS[1], RELAY_DOMAINS[0]]), random),
             twice: false,
@@ -76,15 +87,20 @@ impl Session {
 
     /// Any session.
     pub fn any(certificates: &Certificates, random: &mut Random) -> Self {
-        let etrn = random.one_in(12).then(|| random.pick(&ETRN_DOMAINS));
-        let login = etrn.is_none() && random.one_in(8);
+        let purpose = match random.below(20) {
+            0 => Purpose::Etrn(random.pick(&ETRN_DOMAINS)),
+            1 => Purpose::Vrfy,
+            _ => Purpose::Mail,
+        };
+        let says_helo = matches!(purpose, Purpose::Etrn(_)) || !random.one_in(12);
+        let login = random.one_in(8);
         Self {
             client: client(CLIENTS.any(random)),
             greeting: if login { "EHLO" } else { random.pick(&["HELO", "EHLO"]) },
-            helo: (login || etrn.is_some() || !random.one_in(12)).then(|| HELO_NAMES.any(random).into()),
+            helo: (login || says_helo).then(|| HELO_NAMES.any(random).into()),
             encryption: if random.one_in(8) { certificates.any(random) } else { Encryption::Plaintext },
             login,
-            etrn,
+            purpose,
             sender: if random.one_in(8) { Address::null() } else { Address::any(&[], random) },
             recipient: Address::any(&DOMAINS, random),
             twice: random.one_in(4),
@@ -114,6 +130,7 @@ impl Session {
             "check_ccert_access" => self.encryption = certificates.shown(random),
             "check_sasl_access" => self.log_in(true),
             "reject_multi_recipient_bounce" => {
+                self.recipient = Address::known_in(DOMAINS[1]);
                 self.twice = acts || random.one_in(2);
                 if acts || !self.twice {
                     self.sender = Address::null();
@@ -122,11 +139,14 @@ impl Session {
             "check_policy_service" => match kind.subject {
                 Subject::Login => self.log_in(true),
                 Subject::Encryption => self.encryption = certificates.shown(random),
-                Subject::Recipients => self.twice = random.one_in(2),
-                Subject::Etrn => self.etrn = Some(random.pick(&ETRN_DOMAINS)),
+                Subject::Recipients => {
+                    self.twice = random.one_in(2);
+                    self.recipient = Address::known_in(DOMAINS[1]);
+                }
+                Subject::Etrn => self.purpose = Purpose::Etrn(random.pick(&ETRN_DOMAINS)),
                 _ => {}
             },
-            "check_etrn_access" => self.etrn = Some(random.pick(&ETRN_DOMAINS)),
+            "check_etrn_access" => self.purpose = Purpose::Etrn(random.pick(&ETRN_DOMAINS)),
             "reject_unknown_reverse_client_hostname" => self.client = client(by_dns(random, &REVERSE_CLIENTS)),
             "reject_unknown_client_hostname" => self.client = client(by_dns(random, &CLIENTS)),
             "reject_invalid_helo_hostname" if acts => self.helo = Some(random.pick(&HELO_INVALID).into()),
@@ -190,9 +210,14 @@ impl Session {
             "sender" => self.sender.meant.clone(),
             "recipient" => self.recipient.meant.clone(),
             "recipient_count" => if self.twice { "2" } else { "1" }.to_owned(),
-            "etrn_domain" => self.etrn.unwrap_or_default().to_owned(),
+            "etrn_domain" => self.etrn_domain().to_owned(),
             _ => client,
         }
+    }
+
+    /// The argument of ETRN.
+    pub fn etrn_domain(&self) -> &str {
+        if let Purpose::Etrn(domain) = self.purpose { domain } else { "" }
     }
 
     /// The certificate that the client shows.
@@ -215,9 +240,10 @@ impl Session {
         }
     }
 
-    /// Whether a stranger may send mail to the recipient.
+    /// Whether a stranger may send mail to the recipient: not where there is a route in it.
     pub fn is_for_us(&self) -> bool {
-        DOMAINS.iter().chain(&RELAY_DOMAINS).any(|domain| self.recipient.meant.ends_with(&format!("@{domain}")))
+        let domain = self.recipient.meant.split_once('@').map(|(_, domain)| domain);
+        DOMAINS.iter().chain(&RELAY_DOMAINS).any(|ours| domain == Some(ours))
     }
 }
 
@@ -261,15 +287,14 @@ impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client {}, {} {:?}, {}", self.client, self.greeting, self.helo, self.encryption)?;
         let login = if self.login { "logged in, " } else { "" };
-        match self.etrn {
-            Some(domain) => write!(f, "{login}ETRN {domain}"),
-            None => write!(
-                f,
-                "{login}MAIL FROM:<{}>, RCPT TO:<{}>{}",
-                self.sender.said,
-                self.recipient.said,
-                if self.twice { " twice" } else { "" }
-            ),
+        let Self { sender, recipient, .. } = self;
+        match self.purpose {
+            Purpose::Etrn(domain) => write!(f, "{login}ETRN {domain}"),
+            Purpose::Vrfy => write!(f, "{login}VRFY <{}>", recipient.said),
+            Purpose::Mail => {
+                let twice = if self.twice { " twice" } else { "" };
+                write!(f, "{login}MAIL FROM:<{}>, RCPT TO:<{}>{twice}", sender.said, recipient.said)
+            }
         }
     }
 }

@@ -187,7 +187,7 @@ pub fn keys(subject: Subject, table_type: &str, session: &Session, spelling: Spe
         Subject::Encryption => {
             session.certificate().map_or(Vec::new(), |it| vec![it.fingerprint.clone(), it.pubkey_fingerprint.clone()])
         }
-        Subject::Etrn => domain_keys(session.etrn.unwrap_or_default(), spelling),
+        Subject::Etrn => domain_keys(session.etrn_domain(), spelling),
         _ => address_keys(&session.recipient, spelling),
     };
     if is_of_patterns(table_type) {

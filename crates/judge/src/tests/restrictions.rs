@@ -76,9 +76,8 @@ fn what_speaks_of_its_list() {
 
 #[test]
 fn bounces_to_many() {
-    let of = |sender: &str, recipient_count| {
-        with_envelope(Envelope { sender: EmailAddress::new(sender), recipient_count, ..Envelope::default() })
-    };
+    let of =
+        |sender: &str, recipient_count| with_envelope(Envelope { sender: EmailAddress::new(sender), recipient_count });
     for (facts, expected) in [
         (of("", Some(2)), "550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"),
         (of("", Some(1)), "permit"),

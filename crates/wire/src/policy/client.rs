@@ -95,7 +95,7 @@ pub fn push_request(Question { state, facts }: &Question, policy_context: &str, 
     push("etrn_domain", facts.etrn_domain.as_deref().unwrap_or_default());
     push("stress", "");
     push("sasl_method", "");
-    push("sasl_username", envelope.and_then(|it| it.sasl_username.as_deref()).unwrap_or_default());
+    push("sasl_username", facts.sasl_username.as_deref().unwrap_or_default());
     push("sasl_sender", "");
     push("ccert_subject", &certificate.and_then(|it| it.trusted_name.as_deref()).map(xtext).unwrap_or_default());
     push("ccert_issuer", "");
@@ -192,11 +192,8 @@ mod tests {
         };
         Facts {
             greeting: Some(Arc::new(Greeting { helo_name: helo_name.into() })),
-            envelope: Some(Arc::new(Envelope {
-                sender: EmailAddress::new("a@example.com"),
-                sasl_username: Some("user".into()),
-                recipient_count: None,
-            })),
+            envelope: Some(Arc::new(Envelope { sender: EmailAddress::new("a@example.com"), recipient_count: None })),
+            sasl_username: Some("user".into()),
             recipient: EmailAddress::new("c@example.com").map(|address| Arc::new(Recipient { address })),
             ..Facts::new(client)
         }
@@ -217,7 +214,7 @@ mod tests {
         let facts = session("h.example");
         assert_eq!((read.state, &read.facts.client), (ProtocolState::Rcpt, &facts.client));
         assert_eq!((read.facts.greeting, read.facts.envelope), (facts.greeting, facts.envelope));
-        assert_eq!(read.facts.recipient, facts.recipient);
+        assert_eq!((read.facts.recipient, read.facts.sasl_username), (facts.recipient, facts.sasl_username));
     }
 
     #[test]
