@@ -10,12 +10,10 @@
 //! Addresses without a domain and with routes in them are drawn too: we resolve them as trivial-rewrite(8) does, as
 //! far as that judges.
 //!
-//! Left out: HELO names with octets that Postfix replaces before anybody sees them, SMTPUTF8, literals of the server's own
-//! addresses, TLS where Postfix does not wait for RCPT with its lists for clients and HELO names (they
-//! speak before STARTTLS, and `explain` knows but one session), and what is obsolete (`check_relay_domains`,
-//! `permit_naked_ip_address`, `reject_maps_rbl`). `explain` asks no policy service, so that lists with one are compared
-//! through the policy door alone. A session that Postfix ends because it does not like the syntax of a command is counted,
-//! not compared. What [`kinds::LEFT_OUT`] names is printed.
+//! What is left out is printed: `kinds::LEFT_OUT` and `report::NOT_DRAWN`. Obsolete restrictions (`check_relay_domains`,
+//! `permit_naked_ip_address`, `reject_maps_rbl`), SMTPUTF8 and literals of the server's own addresses are not drawn either.
+//! `explain` asks no policy service, so that lists with one are compared through the policy door alone. A session that
+//! Postfix ends because it does not like the syntax of a command is counted, not compared.
 
 mod actions;
 mod answers;
