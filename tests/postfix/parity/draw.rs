@@ -152,7 +152,7 @@ impl Draft<'_> {
         for list in order.into_iter().skip(turn) {
             // A message costs time: not every session that is accepted at RCPT sends one.
             if list.is_before_data() || !place.is_before_data() || self.random.one_in(4) {
-                let anything = self.anything();
+                let anything = self.anything(list);
                 lists.entry(list).or_default().extend(anything);
             }
         }

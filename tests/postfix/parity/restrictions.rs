@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::actions::{self, Action};
 use super::draw::{CLASSES, Draft};
 use super::kinds::{Argument, KINDS, Kind, Subject};
+use super::lists::List;
 use super::quota::{Cell, Situation};
 use super::session::Session;
 use super::tables::{self, Table};
@@ -194,11 +195,11 @@ impl Draft<'_> {
     }
 
     /// Restrictions of any kind, that may do anything to any session.
-    pub fn anything(&mut self) -> Vec<String> {
-        (0..self.random.below(4)).map(|_| self.any_restriction()).collect()
+    pub fn anything(&mut self, list: List) -> Vec<String> {
+        (0..self.random.below(4)).map(|_| self.any_restriction(list)).collect()
     }
 
-    fn any_restriction(&mut self) -> String {
+    fn any_restriction(&mut self, list: List) -> String {
         let kind: &'static Kind = &KINDS[self.random.below(KINDS.len())];
         // A bare "reject" ends every session, and where a policy service is asked, explain cannot be compared; enough of
         // them are drawn on purpose.
@@ -207,6 +208,10 @@ impl Draft<'_> {
         let zones = [&LISTS_FULL[..], &[LIST_EMPTY, LIST_DOWN]].concat();
         let restriction = match kind.argument {
             _ if self.random.one_in(12) => self.random.pick(&CLASSES).0.to_owned(),
+            // Before DATA Postfix counts what a policy server does not know.
+            Argument::None if kind.subject == Subject::Recipients && list < List::Data => {
+                format!("reject_rbl_client {LIST_EMPTY}")
+            }
             Argument::None => kind.name.to_owned(),
             Argument::Zero => format!("{} 0", kind.name),
             Argument::List => format!("{} {}", kind.name, self.random.pick(&zones)),
