@@ -8,11 +8,13 @@ pub mod gate;
 pub mod netns;
 pub mod peers;
 pub mod policy;
+pub mod policy_service;
 pub mod postfix;
 pub mod program;
 pub mod random;
 pub mod sasl;
 pub mod smtp;
+pub mod tls;
 pub mod zone;
 
 use std::io::Write;

@@ -14,6 +14,9 @@ const INSIDE: &str = "PORTCULLIS_NETNS";
 const NETWORKS: [&str; 6] =
     ["10.0.0.0/8", "45.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"];
 
+/// The addresses of the host itself.
+pub const HOST: [&str; 2] = ["192.0.2.25", "2001:db8::25"];
+
 /// Runs `test` in its own network namespace, where the DNS is asked at 127.0.0.1:53 and nowhere else. `test` must be
 /// a closure of the test function: its place in the code is the test's name.
 ///
@@ -46,7 +49,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A new namespace: loopback, any address of [`NETWORKS`], and the DNS at 127.0.0.1:53.
+    /// A new namespace: loopback, [`HOST`], any address of [`NETWORKS`], and the DNS at 127.0.0.1:53.
     pub fn new() -> Result<Self, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         remove_abandoned();
@@ -66,6 +69,9 @@ impl Namespace {
         write("hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
         write("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")?;
         ip(&["-n", &self.name, "link", "set", "lo", "up"])?;
+        for address in HOST {
+            ip(&["-n", &self.name, "address", "add", address, "dev", "lo"])?;
+        }
         for network in NETWORKS {
             let family = if network.contains(':') { "-6" } else { "-4" };
             ip(&[family, "-n", &self.name, "route", "add", "local", network, "dev", "lo"])?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::netns::HOST;
 use super::peers::program;
 use super::wait_for;
 
@@ -30,6 +31,7 @@ error     unix  -  -  n  -     -  error
 retry     unix  -  -  n  -     -  error
 discard   unix  -  -  n  -     -  discard
 anvil     unix  -  -  n  -     1  anvil
+tlsmgr    unix  -  -  n  1000? 1  tlsmgr
 postlog   unix-dgram n -  n  -  1  postlogd
 ";
 
@@ -101,7 +103,7 @@ impl Postfix {
 
     /// Where the service on `port` is reached by clients of the family of `client`.
     pub fn address(client: IpAddr, port: u16) -> SocketAddr {
-        let address = if client.is_ipv4() { "192.0.2.25" } else { "2001:db8::25" };
+        let address = HOST[usize::from(client.is_ipv6())];
         SocketAddr::new(address.parse().expect("a constant"), port)
     }
 

@@ -1,11 +1,13 @@
 //! An SMTP client for tests: it speaks from any address of its network and keeps every reply.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
+
+use super::tls::{self, Certificate};
 
 /// No reply of a server takes longer: Postfix waits for its resolver and for our deadline of 15 s at most.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,8 +25,14 @@ pub struct Reply {
 
 /// A session with an SMTP server.
 pub struct Session {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
+    connection: TcpStream,
 }
+
+/// Plain or encrypted.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
 
 impl Reply {
     /// Whether the server refuses, for now or for good.
@@ -49,7 +57,8 @@ impl Session {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        let mut session = Self { stream: BufReader::new(stream) };
+        let connection = stream.try_clone()?;
+        let mut session = Self { stream: BufReader::new(Box::new(stream)), connection };
         let greeting = session.reply()?;
         Ok((session, greeting))
     }
@@ -58,6 +67,16 @@ impl Session {
     pub fn say(&mut self, line: &str) -> io::Result<Reply> {
         self.stream.get_mut().write_all(format!("{line}\r\n").as_bytes())?;
         self.reply()
+    }
+
+    /// Goes on in TLS, and shows the server a certificate or none. The reply to STARTTLS may be a refusal.
+    pub fn starttls(&mut self, certificate: Option<&Certificate>) -> io::Result<Reply> {
+        let reply = self.say("STARTTLS")?;
+        if !reply.is_refusal() {
+            let encrypted = tls::Stream::over(self.connection.try_clone()?, certificate)?;
+            self.stream = BufReader::new(Box::new(encrypted));
+        }
+        Ok(reply)
     }
 
     fn reply(&mut self) -> io::Result<Reply> {

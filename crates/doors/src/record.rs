@@ -108,9 +108,9 @@ fn write_human(line: &mut String, Entry { door, facts, decision, elapsed, .. }: 
     }
     if let Some(envelope) = &facts.envelope {
         push_word(line, " from=<", envelope.sender.as_ref().map_or("", EmailAddress::as_str), ">")?;
-        if let Some(sasl_username) = &envelope.sasl_username {
-            push_word(line, " sasl_username=<", sasl_username, ">")?;
-        }
+    }
+    if let Some(sasl_username) = &facts.sasl_username {
+        push_word(line, " sasl_username=<", sasl_username, ">")?;
     }
     if let Some(recipient) = &facts.recipient {
         push_word(line, " to=<", recipient.address.as_str(), ">")?;
@@ -184,7 +184,7 @@ impl<'a> Line<'a> {
             client_name: facts.client.name.as_ref().map(|name| Cut(name.as_str())),
             helo: facts.greeting.as_ref().map(|greeting| Cut(&greeting.helo_name)),
             sender: envelope.map(|envelope| Cut(envelope.sender.as_ref().map_or("", EmailAddress::as_str))),
-            sasl_username: envelope.and_then(|envelope| envelope.sasl_username.as_deref()).map(Cut),
+            sasl_username: facts.sasl_username.as_deref().map(Cut),
             recipient: facts.recipient.as_ref().map(|recipient| Cut(recipient.address.as_str())),
             report: Report::new(decision),
             micros: micros(elapsed),

@@ -16,6 +16,8 @@ pub enum Stage {
     Connect,
     /// HELO or EHLO.
     Helo,
+    /// ETRN: it comes without a sender and without a recipient.
+    Etrn,
     /// MAIL FROM.
     Mail,
     /// RCPT TO, once for each recipient.
@@ -33,6 +35,7 @@ impl Stage {
         match self {
             Self::Connect => "connect",
             Self::Helo => "helo",
+            Self::Etrn => "etrn",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -134,8 +137,6 @@ pub struct Greeting {
 pub struct Envelope {
     /// The reverse path; `None` is the null sender `<>`.
     pub sender: Option<EmailAddress>,
-    /// Who logged in, if anybody (Postfix: `sasl_username`).
-    pub sasl_username: Option<Arc<str>>,
     /// How many recipients were taken, from [`Stage::Data`] on (Postfix: `recipient_count`). `None`: nobody told.
     pub recipient_count: Option<u32>,
 }
@@ -154,6 +155,8 @@ pub struct Facts {
     pub client: Arc<Client>,
     /// What it called itself, once it has.
     pub greeting: Option<Greeting>,
+    /// Who logged in, if anybody: before MAIL, VRFY or ETRN (Postfix: `sasl_username`).
+    pub sasl_username: Option<Arc<str>>,
     /// The sender, once MAIL was said.
     pub envelope: Option<Envelope>,
     /// The recipient in question, at RCPT; and the only one, where there is one, from DATA on.
@@ -169,15 +172,23 @@ impl Facts {
         Self {
             client: Arc::clone(&self.client),
             greeting: self.greeting.clone().filter(|_| stage >= Stage::Helo),
+            sasl_username: self.sasl_username.clone().filter(|_| stage >= Stage::Etrn),
             envelope: self.envelope.clone().filter(|_| stage >= Stage::Mail),
             recipient: self.recipient.clone().filter(|_| stage >= Stage::Rcpt),
-            etrn_domain: self.etrn_domain.clone(),
+            etrn_domain: self.etrn_domain.clone().filter(|_| stage >= Stage::Etrn),
         }
     }
 
     /// The facts at connect.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client: Arc::new(client), greeting: None, envelope: None, recipient: None, etrn_domain: None }
+        Self {
+            client: Arc::new(client),
+            greeting: None,
+            sasl_username: None,
+            envelope: None,
+            recipient: None,
+            etrn_domain: None,
+        }
     }
 }

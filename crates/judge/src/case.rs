@@ -92,7 +92,7 @@ impl Case {
 
     /// Who has logged in, if anybody.
     pub(crate) fn sasl_username(&self) -> Option<&str> {
-        self.facts.envelope.as_ref()?.sasl_username.as_deref()
+        self.facts.sasl_username.as_deref()
     }
 
     /// The certificate that the client has shown, if any.

@@ -94,6 +94,8 @@ pub struct Restrictions {
     pub data: Texts,
     /// Postfix: `smtpd_end_of_data_restrictions`.
     pub end_of_data: Texts,
+    /// Postfix: `smtpd_etrn_restrictions`.
+    pub etrn: Texts,
 }
 
 impl Default for Restrictions {
@@ -130,6 +132,7 @@ impl Default for Restrictions {
             ]),
             data: Texts::default(),
             end_of_data: Texts::default(),
+            etrn: Texts::default(),
         }
     }
 }
@@ -145,6 +148,7 @@ impl Restrictions {
             "recipient" => Some(&self.recipient),
             "data" => Some(&self.data),
             "end_of_data" => Some(&self.end_of_data),
+            "etrn" => Some(&self.etrn),
             _ => None,
         }
     }

@@ -72,6 +72,7 @@ fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool
     // A stage that the session has left out, as VRFY does MAIL, has nothing to be judged.
     let is_known = match list.stage {
         Stage::Helo => facts.greeting.is_some(),
+        Stage::Etrn => facts.etrn_domain.is_some(),
         Stage::Mail => facts.envelope.is_some(),
         _ => true,
     };
@@ -84,7 +85,7 @@ fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool
             Stage::Rcpt if is_postmaster(facts) => !settings.delay_reject && list.stage < stage,
             Stage::Rcpt => list.stage <= stage,
             // ETRN comes without a recipient: nothing can wait for one (Postfix: smtpd_check_etrn).
-            Stage::Helo if facts.etrn_domain.is_some() => list.stage <= stage,
+            Stage::Etrn => list.stage <= stage,
             Stage::Connect | Stage::Helo | Stage::Mail => !settings.delay_reject && list.stage <= stage,
         }
 }

@@ -84,8 +84,6 @@ fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
         Kind::PermitMynetworks => own::permit_mynetworks(case),
         Kind::PermitInetInterfaces => own::permit_inet_interfaces(case),
         Kind::PermitSaslAuthenticated => own::permit_sasl_authenticated(case),
-        Kind::PermitTlsClientcerts => tls::permit_tls_clientcerts(case),
-        Kind::PermitTlsAllClientcerts => tls::permit_tls_all_clientcerts(case),
         Kind::PermitAuthDestination => unauth_destination::permit_auth_destination(case),
         Kind::RejectPlaintextSession => tls::reject_plaintext_session(case),
         Kind::RejectInvalidHeloHostname => helo_hostname::reject_invalid(case),
@@ -115,6 +113,8 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         Kind::DeferIfPermit => bare::defer_if_permit(case, about).await,
         Kind::DeferIfReject => bare::defer_if_reject(case, about).await,
         Kind::RejectMultiRecipientBounce => bare::reject_multi_recipient_bounce(case, about).await,
+        Kind::PermitTlsClientcerts => tls::permit_tls_clientcerts(case, about).await,
+        Kind::PermitTlsAllClientcerts => tls::permit_tls_all_clientcerts(case, about).await,
         Kind::PermitMxBackup => mx_backup::permit_mx_backup(case).await,
         Kind::RejectUnknownReverseClientHostname => client_hostname::reject_unknown_reverse(case).await,
         Kind::RejectUnknownForwardClientHostname => client_hostname::reject_unknown_forward(case).await,
@@ -136,8 +136,6 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         | Kind::PermitMynetworks
         | Kind::PermitInetInterfaces
         | Kind::PermitSaslAuthenticated
-        | Kind::PermitTlsClientcerts
-        | Kind::PermitTlsAllClientcerts
         | Kind::PermitAuthDestination
         | Kind::RejectPlaintextSession
         | Kind::RejectInvalidHeloHostname

@@ -151,6 +151,7 @@ fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
         list("recipient", Stage::Rcpt, Some(Subject::Recipient), &lists.recipient),
         list("data", Stage::Data, None, &lists.data),
         list("end_of_data", Stage::EndOfData, None, &lists.end_of_data),
+        list("etrn", Stage::Etrn, Some(Subject::Etrn), &lists.etrn),
     ];
     if !config.restrictions.relay_before_recipient {
         lists.swap(3, 4);

@@ -20,9 +20,9 @@ impl Chapter<'_> {
     }
 }
 
-/// The chapters of a decision at RCPT: what was found before any list spoke, then list by list.
+/// The chapters of a decision at `stage`: what was found before any list spoke, then list by list.
 #[must_use]
-pub fn chapters<'a>(lists: &'a [List], findings: &'a [Finding]) -> Vec<Chapter<'a>> {
+pub fn chapters<'a>(lists: &'a [List], findings: &'a [Finding], stage: Stage) -> Vec<Chapter<'a>> {
     let of = |name: &'a str| findings.iter().filter(move |finding| finding.list == name);
     let chapter = |list: &'a List| {
         let found = of(list.name).map(Some).chain(std::iter::repeat(None));
@@ -31,5 +31,14 @@ pub fn chapters<'a>(lists: &'a [List], findings: &'a [Finding]) -> Vec<Chapter<'
     };
     let before: Vec<_> = of("").map(|finding| (finding.restriction, Some(finding))).collect();
     let first = (!before.is_empty()).then_some(Chapter { name: "before the lists", entries: before });
-    first.into_iter().chain(lists.iter().filter(|list| list.stage <= Stage::Rcpt).map(chapter)).collect()
+    first.into_iter().chain(lists.iter().filter(|list| is_of(list.stage, stage)).map(chapter)).collect()
+}
+
+/// Whether a list of this stage may have a say at `stage`.
+fn is_of(list: Stage, stage: Stage) -> bool {
+    match stage {
+        Stage::Data | Stage::EndOfData => list == stage,
+        Stage::Etrn => list <= stage,
+        Stage::Connect | Stage::Helo | Stage::Mail | Stage::Rcpt => list <= stage && list != Stage::Etrn,
+    }
 }

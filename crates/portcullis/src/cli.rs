@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use dns::{Dns, Server, Zone};
-use facts::EmailAddress;
+use facts::{EmailAddress, Stage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +37,7 @@ Examples:
   portcullis explain --client 2001:db8::25 --sender '<>' --recipient postmaster@example.com --json
   portcullis explain --client 192.0.2.1 --client-name mx.example.net --dns-zone zone.db
 
-Decided is what would be decided at RCPT. What is not given counts as not said yet: restrictions that look at it do \
+Decided is what would be decided at RCPT, unless --stage or --etrn says otherwise. What is not given counts as not said yet: restrictions that look at it do \
 not object. Names of the client that are not given are looked up. Explaining changes nothing.
 
 With --json, one object is printed for each recipient, each on a line of its own.
@@ -177,8 +178,26 @@ pub struct Explain {
     #[arg(long, value_name = "ADDRESS", value_parser = recipient)]
     pub recipient: Vec<EmailAddress>,
     /// The user as whom the client has logged in
-    #[arg(long, value_name = "USER", requires = "sender")]
+    #[arg(long, value_name = "USER")]
     pub sasl_user: Option<String>,
+    /// Whether the session is encrypted; where it is not given, nobody objects to either
+    #[arg(long, value_name = "HOW")]
+    pub encryption: Option<Encryption>,
+    /// The digest of the client's certificate, as Postfix writes it: AB:CD:...
+    #[arg(long, value_name = "DIGEST")]
+    pub ccert_fingerprint: Option<String>,
+    /// The digest of the public key in that certificate
+    #[arg(long, value_name = "DIGEST")]
+    pub ccert_pubkey_fingerprint: Option<String>,
+    /// The common name in that certificate; given only where Postfix trusts its issuer
+    #[arg(long, value_name = "NAME", requires = "ccert_fingerprint")]
+    pub ccert_subject: Option<String>,
+    /// What the client says after ETRN; the etrn list speaks then
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["sender", "recipient", "stage"])]
+    pub etrn: Option<String>,
+    /// The command at which to decide. At DATA and after it there is one decision for all recipients
+    #[arg(long, value_name = "STAGE", value_parser = stage(), default_value = "rcpt")]
+    pub stage: Stage,
     /// Decide as if it were this time: 2026-03-01T12:00:00Z, or local time without the Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<SystemTime>,
@@ -187,9 +206,25 @@ pub struct Explain {
     pub json: bool,
 }
 
+/// Whether a session is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Encryption {
+    /// Everybody on the way can read it.
+    Plaintext,
+    /// TLS.
+    Tls,
+}
+
 /// A reverse path: `None` inside is the null sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender(pub Option<EmailAddress>);
+
+/// The stages of a mail, by their names in logs.
+fn stage() -> impl TypedValueParser<Value = Stage> {
+    const STAGES: [Stage; 6] = [Stage::Connect, Stage::Helo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::EndOfData];
+    let named = |name: String| STAGES.into_iter().find(|stage| stage.as_str() == name).unwrap_or(Stage::Rcpt);
+    PossibleValuesParser::new(STAGES.map(Stage::as_str)).map(named)
+}
 
 fn dns_server(text: &str) -> Result<SocketAddr, String> {
     let default_port = |address: IpAddr| SocketAddr::new(address, 53);

@@ -6,12 +6,13 @@ use std::time::SystemTime;
 
 use doors::Report;
 use facts::{
-    Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage, Verdict,
+    Certificate, Client, ClientName, Decision, DecisionId, EmailAddress, Encryption, Envelope, Facts, Greeting,
+    Recipient, Stage, Verdict,
 };
 use judge::{List, Outside};
 
 use crate::cli::{Answer, Explain, Global};
-use crate::{config, story};
+use crate::{cli, config, story};
 
 /// Decides the session for each recipient, or as far as its facts go, and prints what was found.
 ///
@@ -23,17 +24,18 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let dns = global.dns(&loaded.config.dns)?;
+        let stage = if session.etrn.is_some() { Stage::Etrn } else { session.stage };
         let mut answer = Answer::Yes;
         for (number, facts) in (0..).zip(sessions(session)) {
             let now = session.at.unwrap_or_else(SystemTime::now);
             let asker = dns.asker().with_deadline(loaded.config.doors.policy.deadline);
             let id = DecisionId::new(now, number);
-            // RCPT is where all that refuses is decided. A restriction whose facts are not given does not object.
-            let decision = judge::decide(&settings, &asker, &Outside::untouched(), &facts, Stage::Rcpt, id, now).await;
+            // A restriction whose facts are not given does not object.
+            let decision = judge::decide(&settings, &asker, &Outside::untouched(), &facts, stage, id, now).await;
             if number > 0 && !session.json {
                 writeln!(anstream::stdout(), "\n")?;
             }
-            print(session.json, &facts, &decision, settings.lists())?;
+            print(session.json, &facts, &decision, settings.lists(), stage)?;
             if matches!(decision.verdict, Verdict::Reject | Verdict::Defer) {
                 answer = Answer::No;
             }
@@ -45,7 +47,8 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
 /// The facts for each recipient; without one, those of the session so far.
 fn sessions(session: &Explain) -> Vec<Facts> {
     let facts = facts(session);
-    if session.recipient.is_empty() {
+    // From DATA on a recipient is named where there is just one, as by Postfix.
+    if session.recipient.is_empty() || session.stage >= Stage::Data && session.recipient.len() > 1 {
         return vec![facts];
     }
     let with =
@@ -57,17 +60,36 @@ fn facts(session: &Explain) -> Facts {
     let client = Client {
         name: session.client_name.as_deref().map(name),
         reverse_name: session.reverse_name.as_deref().map(name),
+        encryption: encryption(session),
         ..Client::new(session.client)
     };
     let envelope = session.sender.as_ref().map(|sender| Envelope {
         sender: sender.0.clone(),
-        sasl_username: session.sasl_user.as_deref().map(Arc::from),
-        ..Envelope::default()
+        recipient_count: (session.stage >= Stage::Data).then_some(session.recipient.len() as u32),
     });
     Facts {
         greeting: session.helo.as_deref().map(|helo| Greeting { helo_name: helo.into() }),
+        sasl_username: session.sasl_user.as_deref().map(Arc::from),
         envelope,
+        etrn_domain: session.etrn.as_deref().map(Arc::from),
         ..Facts::new(client)
+    }
+}
+
+/// Who shows a certificate has TLS.
+fn encryption(session: &Explain) -> Encryption {
+    let digest = |given: &Option<String>| given.as_deref().unwrap_or_default().into();
+    if session.ccert_fingerprint.is_some() || session.ccert_pubkey_fingerprint.is_some() {
+        return Encryption::Tls(Some(Box::new(Certificate {
+            trusted_name: session.ccert_subject.as_deref().map(Box::from),
+            fingerprint: digest(&session.ccert_fingerprint),
+            pubkey_fingerprint: digest(&session.ccert_pubkey_fingerprint),
+        })));
+    }
+    match session.encryption {
+        None => Encryption::Unknown,
+        Some(cli::Encryption::Plaintext) => Encryption::Plaintext,
+        Some(cli::Encryption::Tls) => Encryption::Tls(None),
     }
 }
 
@@ -76,12 +98,12 @@ fn name(text: &str) -> ClientName {
     if text == "unknown" { ClientName::Unknown } else { ClientName::Known(text.into()) }
 }
 
-fn print(json: bool, facts: &Facts, decision: &Decision, lists: &[List]) -> anyhow::Result<()> {
+fn print(json: bool, facts: &Facts, decision: &Decision, lists: &[List], stage: Stage) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     if json {
         writeln!(out, "{}", Report::new(decision).json()?)?;
     } else {
-        story::tell(&mut out, facts, decision, lists)?;
+        story::tell(&mut out, facts, decision, lists, stage)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use facts::{ClientName, Decision, Deferral, Facts, Finding, Outcome, Reason, Verdict};
+use facts::{Certificate, ClientName, Decision, Deferral, Encryption, Facts, Finding, Outcome, Reason, Stage, Verdict};
 use judge::List;
 
 use crate::chapters::{Chapter, chapters};
@@ -22,14 +22,14 @@ const RESTRICTION_WIDTH_MAX: usize = 60;
 /// Columns of a hint.
 const HINT_WIDTH: usize = 84;
 
-/// Tells `decision` to `out`; `lists` are the configured ones. What strangers said, the DNS among them, cannot move
+/// Tells `decision`, made at `stage`, to `out`; `lists` are the configured ones. What strangers said, the DNS among them, cannot move
 /// the cursor.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn tell(out: &mut impl Write, facts: &Facts, decision: &Decision, lists: &[List]) -> io::Result<()> {
+pub fn tell(out: &mut impl Write, facts: &Facts, decision: &Decision, lists: &[List], stage: Stage) -> io::Result<()> {
     tell_who(out, facts)?;
-    let chapters = chapters(lists, &decision.findings);
+    let chapters = chapters(lists, &decision.findings, stage);
     let widths = chapters.iter().flat_map(|chapter| &chapter.entries).map(|(restriction, _)| restriction.len());
     let width = widths.max().unwrap_or(0).min(RESTRICTION_WIDTH_MAX);
     for chapter in chapters {
@@ -47,15 +47,24 @@ fn tell_who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
             writeln!(out, "  {QUIET}{what:<8}{QUIET:#} {}", name_told(name))?;
         }
     }
+    match &client.encryption {
+        Encryption::Unknown => {}
+        Encryption::Plaintext => writeln!(out, "  {QUIET}TLS{QUIET:#}      none")?,
+        Encryption::Tls(None) => writeln!(out, "  {QUIET}TLS{QUIET:#}      without a certificate")?,
+        Encryption::Tls(Some(certificate)) => tell_certificate(out, certificate)?,
+    }
     if let Some(greeting) = &facts.greeting {
         writeln!(out, "{STRONG}HELO{STRONG:#}       {}", visible(&greeting.helo_name))?;
+    }
+    if let Some(user) = &facts.sasl_username {
+        writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
+    }
+    if let Some(domain) = &facts.etrn_domain {
+        return writeln!(out, "{STRONG}ETRN{STRONG:#}       {}", visible(domain));
     }
     if let Some(envelope) = &facts.envelope {
         let sender = envelope.sender.as_ref().map_or("", |sender| sender.as_str());
         writeln!(out, "{STRONG}sender{STRONG:#}     <{}>", visible(sender))?;
-        if let Some(user) = &envelope.sasl_username {
-            writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
-        }
     }
     if let Some(recipient) = &facts.recipient {
         writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>", visible(recipient.address.as_str()))?;
@@ -63,11 +72,29 @@ fn tell_who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
     tell_not_given(out, facts)
 }
 
+fn tell_certificate(out: &mut impl Write, certificate: &Certificate) -> io::Result<()> {
+    let Certificate { trusted_name, fingerprint, pubkey_fingerprint } = certificate;
+    match trusted_name {
+        Some(name) => writeln!(out, "  {QUIET}TLS{QUIET:#}      with a certificate of {}", visible(name))?,
+        None => writeln!(out, "  {QUIET}TLS{QUIET:#}      with a certificate whose issuer is not trusted")?,
+    }
+    for (what, digest) in [("digest", fingerprint), ("of key", pubkey_fingerprint)] {
+        if !digest.is_empty() {
+            writeln!(out, "  {QUIET}{what:<8}{QUIET:#} {}", visible(digest))?;
+        }
+    }
+    Ok(())
+}
+
 fn tell_not_given(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
+    let recipients = facts.envelope.as_ref().and_then(|envelope| envelope.recipient_count).unwrap_or(0);
+    if recipients > 1 {
+        writeln!(out, "{STRONG}recipients{STRONG:#} {recipients}")?;
+    }
     let given = [
         ("HELO", facts.greeting.is_some()),
         ("sender", facts.envelope.is_some()),
-        ("recipient", facts.recipient.is_some()),
+        ("recipient", facts.recipient.is_some() || recipients > 0),
     ];
     let missing: Vec<&str> = given.into_iter().filter(|(_, given)| !given).map(|(what, _)| what).collect();
     if missing.is_empty() {

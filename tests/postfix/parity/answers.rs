@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::session::Session;
+use super::session::{Encryption, Purpose, Session};
 use crate::support::postfix::Postfix;
 use crate::support::smtp;
 use crate::support::{program, sasl};
@@ -14,12 +14,20 @@ const REPLY_LENGTH_MAX: usize = 510;
 const LONG: usize = 460;
 
 /// What Postfix calls the things that it refuses.
-const CLASSES: [&str; 4] = ["Client host", "Helo command", "Sender address", "Recipient address"];
+const CLASSES: [&str; 7] = [
+    "Client host",
+    "Helo command",
+    "Sender address",
+    "Recipient address",
+    "Data command",
+    "End-of-data",
+    "Etrn command",
+];
 
 /// What a session came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The recipient was accepted.
+    /// Nobody objected.
     Accepted,
     /// It was refused.
     Refused {
@@ -103,40 +111,90 @@ fn without_id(text: &str) -> &str {
     }
 }
 
-/// What the Postfix service on `port` says: the first refusal of the dialogue, or how RCPT was answered.
-pub fn of_postfix(session: &Session, port: u16) -> std::io::Result<Answer> {
-    let Session { client, greeting, helo, login, sender, recipient } = session;
-    let (mut dialogue, banner) = smtp::Session::connect(*client, Postfix::address(*client, port))?;
-    if banner.is_refusal() {
-        return Ok(Answer::refused(banner.code, &banner.lines.concat()));
-    }
-    let helo = helo.as_ref().map(|helo| format!("{greeting} {helo}"));
-    let login = login.then(|| sasl::AUTH_COMMAND.to_owned());
-    let commands =
-        [helo, login, Some(format!("MAIL FROM:<{}>", sender.said)), Some(format!("RCPT TO:<{}>", recipient.said))];
-    for command in commands.into_iter().flatten() {
-        let reply = dialogue.say(&command)?;
+/// What the Postfix service on `port` says: the first refusal of the dialogue, if any. A message is sent only where
+/// somebody `looks_at_messages`.
+pub fn of_postfix(session: &Session, port: u16, looks_at_messages: bool) -> std::io::Result<Answer> {
+    let (mut dialogue, banner) = smtp::Session::connect(session.client, Postfix::address(session.client, port))?;
+    let mut reply = banner;
+    for step in steps(session, looks_at_messages) {
         if reply.is_refusal() {
-            return Ok(Answer::refused(reply.code, &reply.lines.concat()));
+            break;
         }
+        reply = match (&step, &session.encryption) {
+            (Step::StartTls, Encryption::Tls(certificate)) => dialogue.starttls(certificate.as_deref())?,
+            (Step::StartTls, Encryption::Plaintext) => continue,
+            (Step::Say(line), _) => dialogue.say(line)?,
+        };
     }
-    Ok(Answer::Accepted)
+    Ok(match reply.is_refusal() && !is_of_flush(&reply) {
+        true => Answer::refused(reply.code, &reply.lines.concat()),
+        false => Answer::Accepted,
+    })
 }
 
-/// What `explain` says under the configuration in `config`, and its whole answer.
-pub fn of_explain(session: &Session, config: &Path) -> (Answer, serde_json::Value) {
-    let Session { client, helo, login, sender, recipient, .. } = session;
-    // As one word each: names may begin with a hyphen.
-    let mut arguments = vec![
-        "--dns-server=127.0.0.1:53".to_owned(),
-        format!("--client={client}"),
-        format!("--sender={}", sender.meant),
-        format!("--recipient={}", recipient.meant),
-    ];
-    arguments.extend(helo.as_ref().map(|helo| format!("--helo={helo}")));
-    arguments.extend(login.then(|| format!("--sasl-user={}", sasl::USER)));
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let told = program::explain(config, &arguments);
+/// Whether ETRN was let pass, and then found to be of a domain that Postfix keeps no queue of.
+fn is_of_flush(reply: &smtp::Reply) -> bool {
+    reply.code == 459 && reply.lines.concat().ends_with(": service unavailable")
+}
+
+/// What a client does next.
+enum Step {
+    Say(String),
+    StartTls,
+}
+
+fn steps(session: &Session, looks_at_messages: bool) -> Vec<Step> {
+    let Session { greeting, helo, login, sender, recipient, .. } = session;
+    let helo = || helo.iter().map(|helo| Step::Say(format!("{greeting} {helo}")));
+    let mut steps: Vec<Step> = helo().collect();
+    if let Encryption::Tls(_) = session.encryption {
+        steps.push(Step::StartTls);
+        steps.extend(helo());
+    }
+    let mut say = |line: String| steps.push(Step::Say(line));
+    if *login {
+        say(sasl::AUTH_COMMAND.to_owned());
+    }
+    match session.purpose {
+        Purpose::Etrn(domain) => {
+            say(format!("ETRN {domain}"));
+            return steps;
+        }
+        Purpose::Vrfy => {
+            say(format!("VRFY <{}>", recipient.said));
+            return steps;
+        }
+        Purpose::Mail => say(format!("MAIL FROM:<{}>", sender.said)),
+    }
+    for _ in 0..if session.twice { 2 } else { 1 } {
+        say(format!("RCPT TO:<{}>", recipient.said));
+    }
+    if looks_at_messages {
+        say("DATA".to_owned());
+        say("Subject: drawn\r\n\r\ndrawn\r\n.".to_owned());
+    }
+    steps
+}
+
+/// What `explain` says under the configuration in `config`, and its whole answer: that of the first stage that does not
+/// let the session go on.
+pub fn of_explain(session: &Session, config: &Path, looks_at_messages: bool) -> (Answer, serde_json::Value) {
+    let sends_message = looks_at_messages && session.purpose == Purpose::Mail;
+    let stages: &[&str] = if sends_message { &["rcpt", "data", "end_of_data"] } else { &["rcpt"] };
+    let mut answer = (Answer::Accepted, serde_json::Value::Null);
+    for stage in stages {
+        answer = of_explain_at(stage, session, config);
+        // Whoever throws a message away asks nobody about it any more.
+        if answer.0 != Answer::Accepted || answer.1["verdict"] == "discard" {
+            break;
+        }
+    }
+    answer
+}
+
+fn of_explain_at(stage: &str, session: &Session, config: &Path) -> (Answer, serde_json::Value) {
+    let arguments = arguments(stage, session);
+    let told = program::explain(config, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let answer = match told["verdict"].as_str() {
         Some("permit" | "hold" | "discard") => Answer::Accepted,
         _ => {
@@ -146,4 +204,34 @@ pub fn of_explain(session: &Session, config: &Path) -> (Answer, serde_json::Valu
         }
     };
     (answer, told)
+}
+
+/// The session as options of `explain`, as one word each: names may begin with a hyphen.
+fn arguments(stage: &str, session: &Session) -> Vec<String> {
+    let Session { client, helo, login, sender, recipient, .. } = session;
+    let mut arguments = vec!["--dns-server=127.0.0.1:53".to_owned(), format!("--client={client}")];
+    arguments.extend(helo.as_ref().map(|helo| format!("--helo={helo}")));
+    match &session.encryption {
+        Encryption::Plaintext => arguments.push("--encryption=plaintext".to_owned()),
+        Encryption::Tls(None) => arguments.push("--encryption=tls".to_owned()),
+        Encryption::Tls(Some(certificate)) => {
+            arguments.push(format!("--ccert-fingerprint={}", certificate.fingerprint));
+            arguments.push(format!("--ccert-pubkey-fingerprint={}", certificate.pubkey_fingerprint));
+            arguments.extend(certificate.trusted_name.map(|name| format!("--ccert-subject={name}")));
+        }
+    }
+    arguments.extend(login.then(|| format!("--sasl-user={}", sasl::USER)));
+    match session.purpose {
+        Purpose::Etrn(domain) => {
+            arguments.push(format!("--etrn={domain}"));
+            return arguments;
+        }
+        Purpose::Vrfy => {}
+        Purpose::Mail => arguments.push(format!("--sender={}", sender.meant)),
+    }
+    arguments.push(format!("--stage={stage}"));
+    // At RCPT each recipient is decided by itself.
+    let times = if session.twice && stage != "rcpt" { 2 } else { 1 };
+    arguments.extend(std::iter::repeat_n(format!("--recipient={}", recipient.meant), times));
+    arguments
 }

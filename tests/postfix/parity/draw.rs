@@ -1,33 +1,21 @@
 //! Draws configurations: one restriction in one situation stands in the middle, anything around it.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::quota::{Argument, Cell, KINDS, Kind, Situation, Subject, cells};
-use super::session::Session;
-use super::tables::{self, Action, Spelling, Table};
-use super::world::{LIST_DOWN, LIST_EMPTY, LISTS_FULL};
+use super::certificates::Certificates;
+use super::lists::List;
+use super::quota::{Cell, cells};
+use super::session::{Encryption, Session};
+use super::tables::{Spelling, Table};
+use super::world;
+use crate::support::policy_service::Rule;
 use crate::support::random::Random;
-use crate::support::zone::listed_name;
-
-/// The lists of a configuration by the order of their stages.
-pub const LISTS: [&str; 5] = ["client", "helo", "sender", "relay", "recipient"];
-const RELAY: usize = 3;
-const RECIPIENT: usize = 4;
-
-/// Filters of DNS lists, with a code that passes and one that does not.
-const FILTERS: [(&str, &str, &str); 5] = [
-    ("127.0.0.2", "127.0.0.2", "127.0.0.3"),
-    ("127.0.0.[2..4]", "127.0.0.3", "127.0.0.5"),
-    ("127.0.[0..255].[1..3]", "127.0.7.2", "127.0.7.4"),
-    ("127.0.0.[1;3;5..9]", "127.0.0.7", "127.0.0.4"),
-    ("127.0.[1..2].[0..255]", "127.0.2.200", "127.0.3.1"),
-];
-const CODES: [&str; 5] = ["127.0.0.2", "127.0.0.10", "127.0.1.2", "127.0.5.1", "192.0.2.1"];
 
 /// Parameters, and what they may be beside their defaults. The code of deferrals through a policy server is the asking
 /// Postfix's own (`access_map_defer_code`), so that it is not drawn.
-const PARAMETERS: [(&str, &[&str]); 15] = [
+const PARAMETERS: [(&str, &[&str]); 17] = [
     ("reject_code", &["521", "450"]),
     ("defer_code", &["451"]),
     ("access_map_reject_code", &["550", "451"]),
@@ -38,12 +26,16 @@ const PARAMETERS: [(&str, &[&str]); 15] = [
     ("unknown_address_reject_code", &["550"]),
     ("unknown_client_reject_code", &["550"]),
     ("unknown_hostname_reject_code", &["550"]),
+    ("multi_recipient_bounce_reject_code", &["450"]),
+    ("plaintext_reject_code", &["550"]),
     ("reject_tempfail_action", &["defer"]),
     ("unknown_address_tempfail_action", &["defer", "defer_if_permit"]),
     ("unknown_helo_hostname_tempfail_action", &["defer", "defer_if_permit"]),
     ("smtpd_null_access_lookup_key", &["nobody"]),
     ("recipient_delimiter", &["+", ".+"]),
 ];
+/// The parameter of the certificates that relay.
+pub const RELAY_CLIENTCERTS: &str = "relay_clientcerts";
 /// The parameter without which parent domains have a dot before them.
 pub const PARENTS: &str = "parent_domain_matches_subdomains";
 
@@ -60,6 +52,8 @@ pub struct Configuration {
     pub number: usize,
     /// What its first session is about.
     pub cell: Cell,
+    /// The list in which that stands.
+    pub place: List,
     /// Postfix: `smtpd_delay_reject`.
     pub delay_reject: bool,
     /// Postfix: `smtpd_helo_required`.
@@ -67,11 +61,13 @@ pub struct Configuration {
     /// Postfix: `smtpd_relay_before_recipient_restrictions`.
     pub relay_before_recipient: bool,
     /// Parameters of main.cf that are not left to their defaults.
-    pub parameters: Vec<(&'static str, &'static str)>,
-    /// The restrictions, by [`LISTS`].
-    pub lists: [Vec<String>; 5],
+    pub parameters: Vec<(&'static str, String)>,
+    /// The restrictions of each list.
+    lists: Lists,
     /// The tables that are files.
     pub files: Vec<Table>,
+    /// By what its policy services answer.
+    pub rules: Vec<Rule>,
     /// What the DNS says beyond the world's zone.
     pub zone: Vec<String>,
     /// Whether the first session must be refused.
@@ -80,14 +76,35 @@ pub struct Configuration {
     pub sessions: Vec<Session>,
 }
 
+/// Restrictions by their lists.
+type Lists = BTreeMap<List, Vec<String>>;
+
+impl Configuration {
+    /// What stands in a list.
+    pub fn restrictions(&self, list: List) -> &[String] {
+        self.lists.get(&list).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anybody looks at a message that was accepted at RCPT.
+    pub fn looks_at_messages(&self) -> bool {
+        [List::Data, List::EndOfData].iter().any(|list| !self.restrictions(*list).is_empty())
+    }
+}
+
 /// How many configurations `sessions` sessions make: every promise is kept at least once if that is possible.
 pub fn configurations(sessions: usize) -> usize {
-    cells().len().max(sessions / 4).min(sessions)
+    cells(0).len().max(sessions / 4).min(sessions)
 }
 
 /// The configuration of this number, of those that make `sessions` sessions, with its tables below `directory`.
-pub fn configuration(seed: u64, number: usize, sessions: usize, directory: &Path) -> Configuration {
-    let mut cells = cells();
+pub fn configuration(
+    seed: u64,
+    number: usize,
+    sessions: usize,
+    directory: &Path,
+    certificates: &Certificates,
+) -> Configuration {
+    let mut cells = cells(seed);
     Random::new(seed).shuffle(&mut cells);
     let cell = cells[number % cells.len()];
     let of = configurations(sessions);
@@ -96,7 +113,9 @@ pub fn configuration(seed: u64, number: usize, sessions: usize, directory: &Path
         random: Random::new(seed.wrapping_add(number as u64 + 1).wrapping_mul(0xA24B_AED4_963E_E407)),
         number,
         directory: directory.to_owned(),
+        certificates,
         files: Vec::new(),
+        rules: Vec::new(),
         zone: Vec::new(),
         parameters: Vec::new(),
         must_refuse: false,
@@ -104,53 +123,52 @@ pub fn configuration(seed: u64, number: usize, sessions: usize, directory: &Path
     draft.configuration(cell, sessions)
 }
 
-struct Draft {
-    random: Random,
-    number: usize,
-    directory: PathBuf,
-    files: Vec<Table>,
-    zone: Vec<String>,
-    parameters: Vec<(&'static str, &'static str)>,
-    must_refuse: bool,
+/// A configuration in the making.
+pub struct Draft<'a> {
+    pub random: Random,
+    pub number: usize,
+    pub directory: PathBuf,
+    pub certificates: &'a Certificates,
+    pub files: Vec<Table>,
+    pub rules: Vec<Rule>,
+    pub zone: Vec<String>,
+    pub parameters: Vec<(&'static str, String)>,
+    pub must_refuse: bool,
 }
 
-impl Draft {
-    fn configuration(&mut self, cell: Cell, sessions: usize) -> Configuration {
+impl Draft<'_> {
+    fn configuration(&mut self, cell: Cell, count: usize) -> Configuration {
         let delay_reject = !self.random.one_in(3);
         let relay_before_recipient = !self.random.one_in(3);
-        let mut order = [0, 1, 2, RELAY, RECIPIENT];
-        if !relay_before_recipient {
-            order.swap(RELAY, RECIPIENT);
-        }
         self.draw_parameters();
         let mut session = Session::ordinary(&mut self.random);
-        let middle = self.middle(cell, &mut session);
-        let open =
-            order.iter().position(|list| *list >= first_list(cell.kind, delay_reject)).unwrap_or(order.len() - 1);
-        let place = open + self.random.below(order.len() - open);
-        let mut lists: [Vec<String>; 5] = Default::default();
-        for (turn, list) in order.into_iter().enumerate() {
-            lists[list] = match turn.cmp(&place) {
-                Ordering::Less => self.harmless(&session),
-                Ordering::Equal => [self.harmless(&session), middle.clone()].concat(),
-                Ordering::Greater => Vec::new(),
-            };
+        session.enter(cell.kind, cell.situation, self.certificates, &mut self.random);
+        let order = List::met_by(&session, relay_before_recipient);
+        let turn = self.turn(&order, List::first(cell.kind, delay_reject), &session);
+        let place = order[turn];
+        let middle = self.middle(cell, &session, place.state(&session, delay_reject));
+        let mut lists = self.lists(&order, turn, middle, &session);
+        self.put_guard(&mut lists, relay_before_recipient, &session);
+        for list in order.into_iter().skip(turn) {
+            // A message costs time: not every session that is accepted at RCPT sends one.
+            if list.is_before_data() || !place.is_before_data() || self.random.one_in(4) {
+                let anything = self.anything(list);
+                lists.entry(list).or_default().extend(anything);
+            }
         }
-        self.put_guard(&mut lists, order, &session);
-        for list in &order[place..] {
-            lists[*list].extend(self.anything());
-        }
-        let others = (1..sessions).map(|_| Session::any(&mut self.random));
-        let sessions = [session].into_iter().chain(others.collect::<Vec<_>>()).collect();
+        let mut sessions = vec![session];
+        sessions.extend((1..count).map(|_| self.other_session(delay_reject)));
         Configuration {
             number: self.number,
             cell,
+            place,
             delay_reject,
             helo_required: self.random.one_in(2),
             relay_before_recipient,
             parameters: std::mem::take(&mut self.parameters),
             lists,
             files: std::mem::take(&mut self.files),
+            rules: std::mem::take(&mut self.rules),
             zone: std::mem::take(&mut self.zone),
             must_refuse: self.must_refuse,
             sessions,
@@ -158,18 +176,21 @@ impl Draft {
     }
 
     fn draw_parameters(&mut self) {
+        self.parameters = world::maps().into();
+        self.parameters.push((RELAY_CLIENTCERTS, self.certificates.relay_clientcerts()));
         for (name, values) in PARAMETERS {
             if self.random.one_in(6) {
-                self.parameters.push((name, self.random.pick(values)));
+                self.parameters.push((name, self.random.pick(values).to_owned()));
             }
         }
         if self.random.one_in(6) {
-            self.parameters.push((PARENTS, "relay_domains"));
+            self.parameters.push((PARENTS, "relay_domains".to_owned()));
         }
     }
 
-    fn spelling(&self) -> Spelling<'static> {
-        let value = |name| self.parameters.iter().find(|(drawn, _)| *drawn == name).map(|(_, value)| *value);
+    /// How tables are asked under the parameters.
+    pub fn spelling(&self) -> Spelling<'_> {
+        let value = |name| self.parameters.iter().find(|(drawn, _)| *drawn == name).map(|(_, value)| value.as_str());
         Spelling {
             dot: if value(PARENTS).is_some() { "." } else { "" },
             delimiters: value("recipient_delimiter").unwrap_or_default(),
@@ -177,169 +198,53 @@ impl Draft {
         }
     }
 
+    /// The place in `order` of the list that shall hold what the session is about, which can act from `first` on.
+    fn turn(&mut self, order: &[List], first: List, session: &Session) -> usize {
+        let open = order.iter().position(|list| *list >= first).unwrap_or(order.len() - 1);
+        let data = order.iter().position(|list| !list.is_before_data()).unwrap_or(order.len());
+        // Who is sent away by relay control never comes to DATA.
+        let goes_on = data < order.len() && session.is_for_us() && self.random.one_in(4);
+        let (from, to) = if open >= data {
+            (open, order.len())
+        } else if goes_on {
+            (data, order.len())
+        } else {
+            (open, data)
+        };
+        from + self.random.below(to - from)
+    }
+
+    /// The lists with `middle` in that at `turn`: nothing before it stops the session.
+    fn lists(&mut self, order: &[List], turn: usize, middle: Vec<String>, session: &Session) -> Lists {
+        let restrictions = |(number, list): (usize, &List)| {
+            let restrictions = match number.cmp(&turn) {
+                Ordering::Less => self.harmless(session),
+                Ordering::Equal => [self.harmless(session), middle.clone()].concat(),
+                Ordering::Greater => Vec::new(),
+            };
+            (*list, restrictions)
+        };
+        order.iter().enumerate().map(restrictions).collect()
+    }
+
     /// Puts in what Postfix does not serve without, and we neither: relay control that no bare `permit` precedes. The
     /// session must not meet it before its turn.
-    fn put_guard(&mut self, lists: &mut [Vec<String>; 5], order: [usize; 5], session: &Session) {
+    fn put_guard(&mut self, lists: &mut Lists, relay_before_recipient: bool, session: &Session) {
         let guard = self.random.pick(&["reject_unauth_destination", "defer_unauth_destination"]).to_owned();
         if !session.is_for_us() {
-            lists[order[4]].push(guard);
+            let last = if relay_before_recipient { List::Recipient } else { List::Relay };
+            lists.entry(last).or_default().push(guard);
             return;
         }
-        let list = &mut lists[self.random.pick(&[RELAY, RECIPIENT])];
+        let list = lists.entry(self.random.pick(&[List::Relay, List::Recipient])).or_default();
         let latest = list.iter().position(|restriction| restriction == "permit").unwrap_or(list.len());
         list.insert(self.random.below(latest + 1), guard);
     }
 
-    /// The restriction that the configuration is about, with what the situation puts around it. The session becomes
-    /// one that is in that situation.
-    fn middle(&mut self, Cell { kind, situation }: Cell, session: &mut Session) -> Vec<String> {
-        session.enter(kind, situation, &mut self.random);
-        let restriction = match kind.argument {
-            Argument::None => kind.name.to_owned(),
-            Argument::List | Argument::FilteredList => self.list(kind, situation, session),
-            Argument::Table(table_type) => self.table(kind, table_type, situation, session),
-        };
-        if let Argument::None | Argument::List | Argument::FilteredList = kind.argument {
-            self.must_refuse = situation == Situation::Hit && !kind.permits;
-        }
-        let everyone = Table::everyone(&self.directory, self.number);
-        match situation {
-            Situation::AfterPermit if session.is_for_us() && self.random.one_in(2) => {
-                vec!["permit".into(), restriction]
-            }
-            Situation::AfterPermit => {
-                let permit = format!("check_client_access {}", everyone.name());
-                self.files.push(everyone);
-                vec![permit, restriction]
-            }
-            Situation::Warned | Situation::WarnedFailure => vec![format!("warn_if_reject {restriction}")],
-            // What a permit does is seen by what it spares.
-            _ if kind.permits => vec![restriction, "reject".into()],
-            _ => vec![restriction],
-        }
-    }
-
-    /// `name zone` or `name zone=codes`, with a zone of its own that knows the session or does not.
-    fn list(&mut self, kind: &Kind, situation: Situation, session: &Session) -> String {
-        let zone = format!("l{}.list.test", self.number);
-        let (filter, passes, fails) = self.random.pick(&FILTERS);
-        let filtered = kind.argument == Argument::FilteredList;
-        let name = match session.domain(kind.subject) {
-            Some(domain) => format!("{domain}.{zone}"),
-            None => listed_name(session.client, &zone),
-        };
-        match situation {
-            Situation::Miss if filtered => self.zone.push(format!("{name} A {fails}")),
-            Situation::Miss => self.zone.extend(self.random.one_in(2).then(|| format!("{name} A !NODATA"))),
-            Situation::Failure | Situation::WarnedFailure => {
-                let failure =
-                    if self.random.one_in(30) { "SILENCE" } else { self.random.pick(&["SERVFAIL", "REFUSED"]) };
-                self.zone.push(format!("{name} A !{failure}"));
-            }
-            _ if !filtered && self.random.one_in(8) => self.zone.push(format!("{name} CNAME listed.test")),
-            Situation::Hit | Situation::AfterPermit | Situation::Warned => {
-                let code = if filtered { passes } else { self.random.pick(&CODES) };
-                self.zone.push(format!("{name} A {code}"));
-                if filtered && self.random.one_in(2) {
-                    self.zone.push(format!("{name} A {fails}"));
-                }
-                let texts = tables::listing_texts(&mut self.random);
-                self.zone.extend(texts.into_iter().map(|text| format!("{name} TXT {text}")));
-            }
-        }
-        if filtered { format!("{} {zone}={filter}", kind.name) } else { format!("{} {zone}", kind.name) }
-    }
-
-    /// `name type:table`, with a row for the session or none.
-    fn table(&mut self, kind: &Kind, table_type: &'static str, situation: Situation, session: &Session) -> String {
-        let mut table = self.table_of_others(table_type);
-        if situation != Situation::Miss {
-            let keys = if kind.asks {
-                tables::server_keys()
-            } else {
-                tables::keys(kind.subject, table_type, session, self.spelling())
-            };
-            let Action { text, refuses } = self.random.pick(&tables::ACTIONS);
-            let key = keys[self.random.below(keys.len())].clone();
-            table.put(&tables::spelt(key, &mut self.random), text);
-            // Which servers the session names is for the DNS to say.
-            self.must_refuse = match situation {
-                Situation::Hit => refuses && !kind.asks,
-                Situation::Failure => !kind.asks,
-                _ => false,
-            };
-            if let Situation::Failure | Situation::WarnedFailure = situation {
-                table.fail();
-            }
-        }
-        self.use_table(kind, table)
-    }
-
-    fn table_of_others(&self, table_type: &'static str) -> Table {
-        Table::of_others(&self.directory, self.number, self.files.len(), table_type)
-    }
-
-    fn use_table(&mut self, kind: &Kind, table: Table) -> String {
-        let restriction = format!("{} {}", kind.name, table.name());
-        if table.is_file() {
-            self.files.push(table);
-        }
-        restriction
-    }
-
-    /// Restrictions that let the session pass.
-    fn harmless(&mut self, session: &Session) -> Vec<String> {
-        (0..self.random.below(3)).map(|_| self.harmless_restriction(session)).collect()
-    }
-
-    fn harmless_restriction(&mut self, session: &Session) -> String {
-        let kind = self.random.pick(KINDS);
-        match kind.argument {
-            Argument::List | Argument::FilteredList => format!("{} {LIST_EMPTY}", kind.name),
-            Argument::Table(table_type) if table_type != "fail" => {
-                let table = self.table_of_others(table_type);
-                self.use_table(&kind, table)
-            }
-            Argument::None if kind.name.ends_with("unauth_destination") && session.is_for_us() => kind.name.into(),
-            Argument::None if !kind.permits => format!("warn_if_reject {}", kind.name),
-            Argument::None | Argument::Table(_) => format!("reject_rbl_client {LIST_EMPTY}"),
-        }
-    }
-
-    /// Restrictions of any kind, that may do anything to any session.
-    fn anything(&mut self) -> Vec<String> {
-        (0..self.random.below(4)).map(|_| self.any_restriction()).collect()
-    }
-
-    fn any_restriction(&mut self) -> String {
-        let kind = self.random.pick(KINDS);
-        // A bare "reject" ends every session; enough of them are drawn on purpose.
-        let kind = if kind.subject == Subject::Nothing { self.random.pick(KINDS) } else { kind };
-        let zones = [&LISTS_FULL[..], &[LIST_EMPTY, LIST_DOWN]].concat();
-        let restriction = match kind.argument {
-            _ if self.random.one_in(12) => self.random.pick(&CLASSES).0.to_owned(),
-            Argument::None => kind.name.to_owned(),
-            Argument::List => format!("{} {}", kind.name, self.random.pick(&zones)),
-            Argument::FilteredList => {
-                format!("{} {}={}", kind.name, self.random.pick(&zones), self.random.pick(&FILTERS).0)
-            }
-            Argument::Table(table_type) => {
-                let mut table = self.table_of_others(table_type);
-                tables::fill(&mut table, kind.subject, &mut self.random);
-                self.use_table(&kind, table)
-            }
-        };
-        if self.random.one_in(6) { format!("warn_if_reject {restriction}") } else { restriction }
-    }
-}
-
-/// The first list, by its place, in which the facts are known that `kind` looks at.
-fn first_list(kind: &Kind, delay_reject: bool) -> usize {
-    match kind.subject {
-        _ if delay_reject => 0,
-        Subject::Helo => 1,
-        Subject::Login | Subject::Sender => 2,
-        Subject::Recipient => RELAY,
-        _ => 0,
+    /// Any session. Where nothing waits for RCPT, TLS would begin in the middle of what has been judged already.
+    fn other_session(&mut self, delay_reject: bool) -> Session {
+        let session = Session::any(self.certificates, &mut self.random);
+        let encryption = if delay_reject { session.encryption } else { Encryption::Plaintext };
+        Session { encryption, ..session }
     }
 }

@@ -3,85 +3,20 @@
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::actions;
+use super::kinds::Subject;
 use super::patterns::{self, ANYTHING};
-use super::quota::Subject;
 use super::session::{Address, Session};
-use super::world::{self, HELO_NAMES, MAIL_DOMAINS};
+use super::world::{ETRN_DOMAINS, HELO_NAMES, MAIL_DOMAINS};
+use super::zone::name_of;
 use crate::support::random::Random;
-
-/// What a table may say.
-#[derive(Clone, Copy)]
-pub struct Action {
-    /// As it stands in the table.
-    pub text: &'static str,
-    /// Whether the session is refused at once.
-    pub refuses: bool,
-}
-
-const fn refusal(text: &'static str) -> Action {
-    Action { text, refuses: true }
-}
-
-const fn other(text: &'static str) -> Action {
-    Action { text, refuses: false }
-}
-
-/// The actions of access(5) that a policy server or explain can tell apart at RCPT.
-pub const ACTIONS: [Action; 46] = [
-    refusal("REJECT"),
-    refusal("reject in lower case"),
-    refusal("REJECT no spam here"),
-    refusal("REJECT 5.7.99 with an enhanced code"),
-    refusal("REJECT 5.1.1 of a mailbox"),
-    refusal("DEFER"),
-    refusal("DEFER later, please"),
-    refusal("DEFER 4.7.99 with an enhanced code"),
-    refusal("450 try again later"),
-    refusal("451 4.7.1 greylisted for 300 seconds"),
-    refusal("421 4.3.2 closing"),
-    refusal("550 no such user here"),
-    refusal("550 5.1.1 no such user here"),
-    refusal("550 5.1.8 a sender's code"),
-    refusal("553 4.1.2 of the wrong class"),
-    refusal("599 strange"),
-    refusal("reject"),
-    refusal("defer"),
-    other("OK"),
-    other("ok with text"),
-    other("RELAY"),
-    other("1234567890"),
-    other("250"),
-    other("DUNNO"),
-    other("dunno whatever"),
-    other("DEFER_IF_PERMIT"),
-    other("DEFER_IF_PERMIT 4.5.6 perhaps"),
-    other("DEFER_IF_REJECT"),
-    other("DEFER_IF_REJECT 4.5.6 sorry"),
-    other("HOLD"),
-    other("HOLD for a closer look"),
-    other("DISCARD"),
-    other("WARN suspicious"),
-    other("INFO just so"),
-    other("FILTER smtp:[127.0.0.1]:1"),
-    other("FILTER without a transport"),
-    other("REDIRECT user@ours.test"),
-    other("BCC user@ours.test"),
-    other("PREPEND X-Drawn: yes"),
-    // Restrictions and classes.
-    refusal("permit_mynetworks, reject"),
-    other("reject_unknown_helo_hostname permit_sasl_authenticated warn_if_reject reject"),
-    other("permit_dnswl_client empty.list.test, reject_rbl_client full.list.test"),
-    refusal("strict"),
-    other("loose"),
-    other("nested"),
-    refusal("no_such_class"),
-];
+use crate::support::sasl;
 
 const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.2.0.0/15", "!10.0.0.0/8", "2001:db8::/32", "45.1.0.3", "192.0.2.0/24"];
 const CLIENT_KEYS: [&str; 6] = ["good.test", "10.2", "10.3.0.1", "unknown", "2001:db8:1", "sub.good.test"];
 
 /// The table that cannot answer.
-const FAIL: &str = "fail:drawn";
+pub const FAIL: &str = "fail:drawn";
 
 /// A table in the making.
 #[derive(Clone)]
@@ -210,6 +145,8 @@ pub fn fill(table: &mut Table, subject: Subject, random: &mut Random) {
         let key = match (table.table_type, subject) {
             ("cidr", _) => random.pick(&NETWORKS).to_owned(),
             (_, Subject::Client) => random.pick(&CLIENT_KEYS).to_owned(),
+            (_, Subject::Login) => sasl::USER.to_owned(),
+            (_, Subject::Etrn) => random.pick(&ETRN_DOMAINS).to_lowercase(),
             (_, Subject::Helo) => HELO_NAMES.any(random).to_lowercase(),
             _ => {
                 let domain = MAIL_DOMAINS.any(random).to_lowercase();
@@ -224,7 +161,7 @@ pub fn fill(table: &mut Table, subject: Subject, random: &mut Random) {
         };
         // Braces part rows, and "=" a row, in a table that stands in the list itself; a comment starts with "#".
         if is_plain(&key) {
-            table.put(&spelt(key, random), random.pick(&ACTIONS).text);
+            table.put(&spelt(key, random), actions::any(random).text);
         }
     }
 }
@@ -233,7 +170,7 @@ pub fn fill(table: &mut Table, subject: Subject, random: &mut Random) {
 #[derive(Clone, Copy)]
 pub struct Spelling<'a> {
     /// What stands before the name of a parent domain.
-    pub dot: &'static str,
+    pub dot: &'a str,
     /// Postfix: `recipient_delimiter`.
     pub delimiters: &'a str,
     /// Postfix: `smtpd_null_access_lookup_key`.
@@ -246,12 +183,20 @@ pub fn keys(subject: Subject, table_type: &str, session: &Session, spelling: Spe
         Subject::Client => client_keys(table_type, session, spelling),
         Subject::Helo => domain_keys(session.helo.as_deref().unwrap_or_default(), spelling),
         Subject::Sender => address_keys(&session.sender, spelling),
+        Subject::Login => vec![sasl::USER.to_owned()],
+        Subject::Encryption => {
+            session.certificate().map_or(Vec::new(), |it| vec![it.fingerprint.clone(), it.pubkey_fingerprint.clone()])
+        }
+        Subject::Etrn => domain_keys(session.etrn_domain(), spelling),
         _ => address_keys(&session.recipient, spelling),
     };
     if is_of_patterns(table_type) {
         keys.truncate(1);
     }
     keys.retain(|key| is_plain(key));
+    if !is_of_patterns(table_type) && matches!(subject, Subject::Login | Subject::Encryption | Subject::Etrn) {
+        return keys;
+    }
     let everything = match table_type {
         "cidr" if session.client.is_ipv4() => "0.0.0.0/0",
         "cidr" => "::/0",
@@ -283,7 +228,7 @@ fn client_keys(table_type: &str, session: &Session, spelling: Spelling<'_>) -> V
     }
     let mut keys = vec![address.clone()];
     keys.extend(address.match_indices(dot).map(|(end, _)| address[..end].to_owned()));
-    keys.extend(world::name_of(&address).map(|name| domain_keys(name, spelling)).unwrap_or_default());
+    keys.extend(name_of(&address).map(|name| domain_keys(name, spelling)).unwrap_or_default());
     keys
 }
 

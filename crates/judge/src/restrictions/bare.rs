@@ -76,6 +76,7 @@ impl<'a> Topic<'a> {
                 (case.name_and_address(&looked.name).into(), Subject::Client.reply_class())
             }
             Stage::Helo => (case.helo_name().unwrap_or_default().into(), Subject::Helo.reply_class()),
+            Stage::Etrn => (case.said(Subject::Etrn).unwrap_or_default().into(), Subject::Etrn.reply_class()),
             Stage::Mail => (text(case.sender()).into(), Subject::Sender.reply_class()),
             Stage::Rcpt => (text(case.recipient()).into(), Subject::Recipient.reply_class()),
             Stage::Data => ("DATA".into(), "Data command"),

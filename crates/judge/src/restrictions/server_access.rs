@@ -108,16 +108,17 @@ impl<'a> Search<'a> {
     }
 
     async fn check_host(&mut self, host: &str) -> Option<Ruling> {
-        if hostname::is_address(host) {
-            return find_address_as_written(&self.access.lookup(), host).map(|found| self.rule(found));
-        }
-        if let Some(found) = find_domain(self.case, &self.access.lookup(), host) {
+        let is_name = !hostname::is_address(host);
+        if let Some(found) = is_name.then(|| find_domain(self.case, &self.access.lookup(), host)).flatten() {
             return Some(self.rule(found));
         }
         self.check_addresses_of(host).await
     }
 
     async fn check_addresses_of(&mut self, host: &str) -> Option<Ruling> {
+        if hostname::is_address(host) {
+            return find_address_as_written(&self.access.lookup(), host).map(|found| self.rule(found));
+        }
         for record_type in [RecordType::A, RecordType::Aaaa] {
             let answer = self.case.asker.lookup(host, record_type).await;
             self.answers.push(Arc::clone(&answer));

@@ -76,9 +76,8 @@ fn what_speaks_of_its_list() {
 
 #[test]
 fn bounces_to_many() {
-    let of = |sender: &str, recipient_count| {
-        with_envelope(Envelope { sender: EmailAddress::new(sender), recipient_count, ..Envelope::default() })
-    };
+    let of =
+        |sender: &str, recipient_count| with_envelope(Envelope { sender: EmailAddress::new(sender), recipient_count });
     for (facts, expected) in [
         (of("", Some(2)), "550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"),
         (of("", Some(1)), "permit"),
@@ -150,6 +149,11 @@ fn encryption_and_certificates() {
         (table("permit_tls_all_clientcerts"), certificate(None), "permit"),
         (before_reject("permit_tls_all_clientcerts"), certificate(Some("mx.x")), "permit"),
         (before_reject("permit_tls_all_clientcerts"), certificate(None), REJECTED),
+        (
+            before_reject("permit_tls_clientcerts") + "[postfix]\nrelay_clientcerts = \"fail:x\"\n",
+            certificate(None),
+            "451 4.3.0 <c@ours.example>: Temporary lookup failure",
+        ),
         (before_reject("check_ccert_access inline:{aa:01=OK}"), certificate(None), "permit"),
         (before_reject("check_ccert_access inline:{bb:02=OK}"), certificate(None), "permit"),
         (before_reject("check_ccert_access inline:{aa:01=DUNNO,bb:02=OK}"), certificate(None), "permit"),
@@ -265,16 +269,26 @@ fn a_welcome_list_of_names_that_fails_turns_a_refusal() {
 #[test]
 fn etrn() {
     let etrn = Facts { etrn_domain: Some("sub.Site.example".into()), recipient: None, envelope: None, ..session() };
-    for (delay, table, facts, expected) in [
-        (true, "{site.example=554 no}", &etrn, "554 5.7.1 <sub.Site.example>: Etrn command rejected: no"),
-        (false, "{site.example=554 no}", &etrn, "554 5.7.1 <sub.Site.example>: Etrn command rejected: no"),
-        (true, "{other.example=554 no}", &etrn, "permit"),
-        (false, "{site.example=554 no}", &session(), "permit"),
+    let refused = "554 5.7.1 <sub.Site.example>: Etrn command rejected: no";
+    for (delay, list, restriction, facts, expected) in [
+        (true, "helo", "check_etrn_access inline:{{site.example=554 no}}", &etrn, refused),
+        (true, "helo", "check_etrn_access inline:{{other.example=554 no}}", &etrn, "permit"),
+        (true, "etrn", "check_etrn_access inline:{{site.example=554 no}}", &etrn, refused),
+        (false, "etrn", "check_etrn_access inline:{{site.example=554 no}}", &etrn, refused),
+        (true, "etrn", "reject", &etrn, "554 5.7.1 <sub.Site.example>: Etrn command rejected: Access denied"),
+        // Postfix has said its HELO list before it knew of ETRN.
+        (false, "helo", "check_etrn_access inline:{{site.example=554 no}}", &etrn, "permit"),
+        (true, "recipient", "reject", &etrn, "permit"),
     ] {
-        let config =
-            format!("[restrictions]\ndelay_reject = {delay}\nhelo = [\"check_etrn_access inline:{{{table}}}\"]\n");
-        check(&config, facts, Stage::Helo, expected);
+        let config = format!("[restrictions]\ndelay_reject = {delay}\n{list} = [\"{restriction}\"]\n");
+        check(&config, facts, Stage::Etrn, expected);
     }
+    check(
+        "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = []\netrn = [\"reject\"]\n",
+        &session(),
+        Stage::Rcpt,
+        "permit",
+    );
 }
 
 #[test]

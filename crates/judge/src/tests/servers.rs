@@ -63,6 +63,7 @@ fn servers_by_name_and_address() {
         ("a", "a@good.example", "good.example", false),
         ("a", "a@good.example", "198.51.100.10", false),
         ("a", "a@[198.51.100.9]", "198.51.100.9", true),
+        ("a", "198.51.100.9", "198.51.100", true),
     ] {
         let expected = if is_hit { refused(sender) } else { "permit".into() };
         check(&format!("check_sender_{kind}_access"), &format!("{{{key}=554 no}}"), &from(sender), &expected);

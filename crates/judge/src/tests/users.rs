@@ -1,13 +1,13 @@
 //! What restrictions say that ask tables who may send and receive.
 
-use super::restrictions::{REJECTED, before_reject, check, with_envelope};
+use super::restrictions::{REJECTED, before_reject, check, session, with_envelope};
 use super::*;
 
 #[test]
 fn logins() {
     let of = |sender: &str, user: Option<&str>| {
         let sasl_username = user.map(Into::into);
-        with_envelope(Envelope { sender: EmailAddress::new(sender), sasl_username, ..Envelope::default() })
+        Facts { sasl_username, ..with_envelope(Envelope { sender: EmailAddress::new(sender), ..Envelope::default() }) }
     };
     let user = |name: &str, table: &str, expected: &str| {
         let config = before_reject(&format!("check_sasl_access inline:{{{table}}}"));
@@ -16,6 +16,12 @@ fn logins() {
     user("Anna", "anna=OK", "permit");
     user("anna", "bert=OK", REJECTED);
     user("anna\u{7}", "{anna\\u0007=554 no}", "554 5.7.1 <anna_>: SASL login name rejected: no");
+
+    // VRFY: a login, and no sender, not even the null sender.
+    let vrfy = Facts { envelope: None, sasl_username: Some("anna".into()), ..session() };
+    let nobody = "[restrictions]\nsender = [\"reject\"]\nrecipient = [\"check_sender_access inline:{<>=REJECT}\"]\n";
+    check(nobody, &vrfy, Stage::Rcpt, "permit");
+    check(&before_reject("permit_sasl_authenticated"), &vrfy, Stage::Rcpt, "permit");
 
     let all = "reject_sender_login_mismatch";
     let authenticated = "reject_authenticated_sender_login_mismatch";

@@ -40,9 +40,9 @@ impl ProtocolState {
     #[must_use]
     pub fn at(stage: Stage, facts: &Facts) -> Self {
         match stage {
-            _ if facts.etrn_domain.is_some() => Self::Etrn,
             Stage::Connect => Self::Connect,
             Stage::Helo => Self::Helo,
+            Stage::Etrn => Self::Etrn,
             Stage::Mail => Self::Mail,
             // A recipient without a sender comes by VRFY alone.
             Stage::Rcpt if facts.envelope.is_none() => Self::Vrfy,
@@ -95,7 +95,7 @@ pub fn push_request(Question { state, facts }: &Question, policy_context: &str, 
     push("etrn_domain", facts.etrn_domain.as_deref().unwrap_or_default());
     push("stress", "");
     push("sasl_method", "");
-    push("sasl_username", envelope.and_then(|it| it.sasl_username.as_deref()).unwrap_or_default());
+    push("sasl_username", facts.sasl_username.as_deref().unwrap_or_default());
     push("sasl_sender", "");
     push("ccert_subject", &certificate.and_then(|it| it.trusted_name.as_deref()).map(xtext).unwrap_or_default());
     push("ccert_issuer", "");
@@ -190,11 +190,8 @@ mod tests {
         };
         Facts {
             greeting: Some(Greeting { helo_name: helo_name.into() }),
-            envelope: Some(Envelope {
-                sender: EmailAddress::new("a@example.com"),
-                sasl_username: Some("user".into()),
-                recipient_count: None,
-            }),
+            envelope: Some(Envelope { sender: EmailAddress::new("a@example.com"), recipient_count: None }),
+            sasl_username: Some("user".into()),
             recipient: EmailAddress::new("c@example.com").map(|address| Recipient { address }),
             ..Facts::new(client)
         }
@@ -215,17 +212,16 @@ mod tests {
         let facts = session("h.example");
         assert_eq!((read.state, &read.facts.client), (ProtocolState::Rcpt, &facts.client));
         assert_eq!((read.facts.greeting, read.facts.envelope), (facts.greeting, facts.envelope));
-        assert_eq!(read.facts.recipient, facts.recipient);
+        assert_eq!((read.facts.recipient, read.facts.sasl_username), (facts.recipient, facts.sasl_username));
     }
 
     #[test]
     fn states() {
         let bare = Facts::new(Client::new("192.0.2.1".parse().unwrap()));
-        let etrn = Facts { etrn_domain: Some("d.example".into()), ..bare.clone() };
         for (stage, facts, expected) in [
             (Stage::Connect, &bare, "CONNECT"),
             (Stage::Helo, &bare, "HELO"),
-            (Stage::Helo, &etrn, "ETRN"),
+            (Stage::Etrn, &bare, "ETRN"),
             (Stage::Mail, &bare, "MAIL"),
             (Stage::Rcpt, &bare, "VRFY"),
             (Stage::Rcpt, &session("h"), "RCPT"),

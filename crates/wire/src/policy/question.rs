@@ -56,12 +56,13 @@ impl ProtocolState {
         })
     }
 
-    /// The stage whose lists apply. Postfix checks VRFY as it does RCPT; ETRN has a client and a HELO name only.
+    /// The stage whose lists apply. Postfix checks VRFY as it does RCPT.
     #[must_use]
     pub fn stage(self) -> Stage {
         match self {
             Self::Connect => Stage::Connect,
-            Self::Helo | Self::Etrn => Stage::Helo,
+            Self::Helo => Stage::Helo,
+            Self::Etrn => Stage::Etrn,
             Self::Mail => Stage::Mail,
             Self::Rcpt | Self::Vrfy => Stage::Rcpt,
             Self::Data => Stage::Data,
@@ -93,8 +94,8 @@ impl Request<'_> {
         if state != ProtocolState::Connect {
             facts.greeting = text(&self.helo_name).map(|helo_name| Greeting { helo_name });
         }
-        // VRFY has no sender, but a login counts there too.
-        if matches!(state, Mail | Rcpt | Data | EndOfMessage) || state == Vrfy && !self.sasl_username.is_empty() {
+        facts.sasl_username = text(&self.sasl_username);
+        if matches!(state, Mail | Rcpt | Data | EndOfMessage) {
             facts.envelope = Some(self.envelope(state));
         }
         // From DATA on Postfix names the recipient only where there is just one.
@@ -136,7 +137,6 @@ impl Request<'_> {
         let is_counted = matches!(state, ProtocolState::Data | ProtocolState::EndOfMessage);
         Envelope {
             sender: EmailAddress::new(&self.sender),
-            sasl_username: text(&self.sasl_username),
             recipient_count: if is_counted { self.recipient_count.parse().ok() } else { None },
         }
     }

@@ -121,7 +121,7 @@ fn what_is_known_at_each_state() {
         ("CONNECT", Stage::Connect, (false, false, false)),
         ("HELO", Stage::Helo, (true, false, false)),
         ("EHLO", Stage::Helo, (true, false, false)),
-        ("ETRN", Stage::Helo, (true, false, false)),
+        ("ETRN", Stage::Etrn, (true, false, false)),
         ("MAIL", Stage::Mail, (true, true, false)),
         ("RCPT", Stage::Rcpt, (true, true, true)),
         ("VRFY", Stage::Rcpt, (true, false, true)),
@@ -171,10 +171,13 @@ fn nothing_to_decide_on() {
 }
 
 #[test]
-fn a_login_counts_at_vrfy() {
-    let bytes = parsed("protocol_state=VRFY\nclient_address=192.0.2.1\nsasl_username=u\nrecipient=r@x\n");
-    let facts = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap().facts;
-    assert_eq!(facts.envelope.unwrap().sasl_username.as_deref(), Some("u"));
+fn a_login_counts_without_a_sender() {
+    for state in ["VRFY", "ETRN"] {
+        let bytes =
+            parsed(&format!("protocol_state={state}\nclient_address=192.0.2.1\nsasl_username=u\nrecipient=r@x\n"));
+        let facts = check(bytes.as_bytes()).unwrap().unwrap().question().unwrap().facts;
+        assert_eq!((facts.sasl_username.as_deref(), facts.envelope), (Some("u"), None), "{state}");
+    }
 }
 
 #[test]

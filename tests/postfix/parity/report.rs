@@ -1,0 +1,140 @@
+//! What came of the sessions: the differences, and which promises were kept.
+
+use std::fmt::Write;
+
+use super::answers::Answer;
+use super::draw::Configuration;
+use super::kinds::LEFT_OUT;
+use super::lists::List;
+use super::quota::Tally;
+use super::session::Session;
+use crate::support::aloud;
+
+/// The differences that are printed in full.
+const DIFFERENCES_SHOWN: usize = 20;
+
+/// What is not drawn beside [`LEFT_OUT`], and why.
+const NOT_DRAWN: [(&str, &str); 5] = [
+    ("a HELO name with octets that Postfix replaces", "nobody sees it as it was said"),
+    (
+        "TLS without smtpd_delay_reject, for the client and helo lists",
+        "they speak before STARTTLS too, and explain knows one session",
+    ),
+    ("a row of a code and an enhanced code alone", "Postfix 3.7 reads its text beyond the end of the row"),
+    ("the name in a certificate of an issuer that is not trusted", "Postfix tells it to no policy server"),
+    ("reject_multi_recipient_bounce at RCPT", "Postfix tells no policy server there how many recipients it has taken"),
+];
+
+/// What the three said.
+pub struct Put {
+    /// Postfix by its own lists.
+    pub own: Answer,
+    /// `explain`, with its whole answer; `None` where it cannot say.
+    pub explained: Option<(Answer, serde_json::Value)>,
+    /// Postfix's reply after it asked our policy server.
+    pub through_policy: Answer,
+}
+
+/// What was found so far.
+#[derive(Default)]
+pub struct Report {
+    tally: Tally,
+    sessions: u32,
+    refused: u32,
+    about_syntax: u32,
+    unexplained: u32,
+    differences: Vec<String>,
+}
+
+impl Report {
+    /// Compares the answers to a session.
+    pub fn add(&mut self, configuration: &Configuration, session: &Session, put: Put) {
+        self.sessions += 1;
+        if put.own.is_about_syntax() || put.through_policy.is_about_syntax() {
+            self.about_syntax += 1;
+            return;
+        }
+        self.refused += u32::from(put.own != Answer::Accepted);
+        let is_first = std::ptr::eq(session, &raw const configuration.sessions[0]);
+        if is_first {
+            self.tally.count(configuration.cell, configuration.place);
+        }
+        let mut found = Vec::new();
+        if is_first && configuration.must_refuse && put.own == Answer::Accepted {
+            found.push("the harness is wrong: Postfix should refuse here".to_owned());
+        }
+        match &put.explained {
+            None => self.unexplained += 1,
+            Some((explained, told)) if *explained != put.own => {
+                found.push(format!("postfix: {}\n  explain: {explained}\n  {told}", put.own));
+            }
+            Some(_) => {}
+        }
+        // Postfix takes a bare "postmaster" without asking anybody at RCPT, so that no policy server can say that there was
+        // no HELO: that is for Postfix's own smtpd_helo_required.
+        let is_unasked = session.recipient.meant.eq_ignore_ascii_case("postmaster")
+            && configuration.delay_reject
+            && session.helo.is_none();
+        if !is_unasked && !put.own.is_told_by(&put.through_policy) {
+            found.push(format!("postfix: {}\n  by policy: {}", put.own, put.through_policy));
+        }
+        if !found.is_empty() {
+            self.differences.push(format!("{}\n  {}", story(configuration, session), found.join("\n  ")));
+        }
+    }
+
+    /// Says how it went, and fails where there was a difference or a promise was broken.
+    pub fn report(self, seed: u64, promised: bool) {
+        let Self { tally, sessions, refused, about_syntax, unexplained, differences } = self;
+        aloud(&format!(
+            "parity: seed {seed}: {sessions} sessions, {refused} refused, {about_syntax} set aside for their syntax, \
+             {unexplained} not put to explain, which asks no policy service, {} differences",
+            differences.len()
+        ));
+        for (name, why) in LEFT_OUT.iter().chain(&NOT_DRAWN) {
+            aloud(&format!("parity: {name} is not drawn: {why}"));
+        }
+        println!("{}", tally.table());
+        for difference in differences.iter().take(DIFFERENCES_SHOWN) {
+            println!("\nPORTCULLIS_PARITY_SEED={seed}:{difference}");
+        }
+        assert!(differences.is_empty(), "{} differences under seed {seed}", differences.len());
+        let broken = tally.broken();
+        assert!(!promised || broken.is_empty(), "not drawn under seed {seed}: {}", broken.join(", "));
+    }
+}
+
+fn story(configuration: &Configuration, session: &Session) -> String {
+    let Configuration {
+        number,
+        cell,
+        delay_reject,
+        helo_required,
+        relay_before_recipient,
+        rules,
+        zone,
+        parameters,
+        ..
+    } = configuration;
+    let mut text = format!("{number} about {} {:?}\n  {session}\n", cell.kind.row(), cell.situation);
+    let _ = write!(
+        text,
+        "  delay_reject {delay_reject}, helo_required {helo_required}, relay_before_recipient {relay_before_recipient}"
+    );
+    for (name, value) in parameters {
+        let _ = write!(text, ", {name} {value}");
+    }
+    for list in List::ALL.into_iter().filter(|list| !configuration.restrictions(*list).is_empty()) {
+        let _ = write!(text, "\n  {}: {}", list.key(), configuration.restrictions(list).join(", "));
+    }
+    for table in &configuration.files {
+        let _ = write!(text, "\n  {table}");
+    }
+    for rule in rules {
+        let _ = write!(text, "\n  {rule:?}");
+    }
+    for line in zone {
+        let _ = write!(text, "\n  dns: {line}");
+    }
+    text
+}
