@@ -118,7 +118,12 @@ impl Server {
     pub fn stop(mut self) -> (ExitStatus, String) {
         self.signal(Signal::TERM);
         let status = wait_for("the server's end", PATIENCE, || self.child.try_wait().expect("it is our child"));
-        (status, self.log())
+        // Its last lines may still be on their way through the pipe.
+        let log = self.log.lines.lock().unwrap();
+        let (log, _) = self.log.grown.wait_timeout_while(log, PATIENCE, |log| !log.ended).unwrap();
+        let text = log.text.clone();
+        drop(log);
+        (status, text)
     }
 }
 

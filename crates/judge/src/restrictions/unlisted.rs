@@ -24,14 +24,15 @@ pub(super) fn reject_unlisted(case: &Case, subject: Subject) -> Ruling {
     if users.maps.iter().all(|map| map.is_empty()) {
         return Ruling::dunno();
     }
-    let mut tables = rewriting(maps, subject).chain(users.maps.iter().copied());
+    // Whoever is always there is not looked for.
+    let is_always_there = users.are_local && ALWAYS_LOCAL.contains(&destination.local_part());
+    let of_users = users.maps.iter().copied().filter(|_| !is_always_there);
+    let mut tables = rewriting(maps, subject).chain(of_users);
     match tables.find_map(|map| map.find_address(destination, &case.settings.postfix.recipient_delimiter)) {
         Some(Ok(found)) => return Ruling::dunno().with(found.evidence()),
         Some(Err(why)) => return unavailable(address.as_str(), why),
+        None if is_always_there => return Ruling::dunno(),
         None => {}
-    }
-    if users.are_local && ALWAYS_LOCAL.contains(&destination.local_part()) {
-        return Ruling::dunno();
     }
     let (enhanced, reason) = match subject {
         Subject::Sender => ("5.1.0", Reason::SenderUnknown),

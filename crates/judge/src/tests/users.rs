@@ -65,6 +65,7 @@ fn unlisted_addresses() {
         "local_recipient_maps = [\"inline:{anna=x}\"]\nvirtual_mailbox_maps = [\"inline:{bert@ours.example=x}\"]\n";
     let local =
         "local_recipient_maps = [\"inline:{anna=x}\"]\nvirtual_alias_maps = [\"inline:{info@ours.example=anna}\"]\n";
+    let failing = "local_recipient_maps = \"fail:x\"\n";
     let mailboxes = "virtual_mailbox_maps = [\"inline:{bert@ours.example=x}\"]\ncanonical_maps = [\"inline:{@ours.example=@x.example}\"]\n";
     let extended = "recipient_delimiter = \"+\"\nunknown_local_recipient_reject_code = 450\n\
          local_recipient_maps = [\"inline:{anna=x, bert@ours.example=x}\"]\n";
@@ -90,6 +91,13 @@ fn unlisted_addresses() {
         (local, "clara@ours.example", unknown("clara@ours.example", " in local recipient table")),
         (local, "info@ours.example", "permit".into()),
         (local, "MAILER-DAEMON@ours.example", "permit".into()),
+        (failing, "PostMaster@ours.example", "permit".into()),
+        (failing, "anna@ours.example", "451 4.3.0 <anna@ours.example>: Temporary lookup failure".into()),
+        (
+            "local_recipient_maps = \"inline:{anna=x}\"\nvirtual_alias_maps = \"fail:x\"\n",
+            "postmaster@ours.example",
+            "451 4.3.0 <postmaster@ours.example>: Temporary lookup failure".into(),
+        ),
         (mailboxes, "clara@ours.example", "permit".into()),
         (
             "virtual_mailbox_maps = [\"inline:{b@ours.example=x}\"]\n",
