@@ -62,6 +62,8 @@ impl List {
         match kind.subject {
             // At RCPT, Postfix knows what a policy server does not.
             Subject::Recipients => Self::Data,
+            // Before its sender list Postfix looks at a mark that it has not set yet.
+            Subject::Sender if kind.name == "reject_unlisted_sender" => Self::Sender,
             _ if delay_reject => Self::Client,
             Subject::Helo => Self::Helo,
             // Before STARTTLS there is a first HELO.

@@ -14,7 +14,7 @@ use crate::support::aloud;
 const DIFFERENCES_SHOWN: usize = 20;
 
 /// What is not drawn beside [`LEFT_OUT`], and why.
-const NOT_DRAWN: [(&str, &str); 5] = [
+const NOT_DRAWN: [(&str, &str); 6] = [
     ("a HELO name with octets that Postfix replaces", "nobody sees it as it was said"),
     (
         "TLS without smtpd_delay_reject, for the client and helo lists",
@@ -22,6 +22,10 @@ const NOT_DRAWN: [(&str, &str); 5] = [
     ),
     ("a row of a code and an enhanced code alone", "Postfix 3.7 reads its text beyond the end of the row"),
     ("the name in a certificate of an issuer that is not trusted", "Postfix tells it to no policy server"),
+    (
+        "reject_unlisted_sender in the client and helo lists",
+        "Postfix 3.7 may skip it there: whether it has spoken stands in memory that nobody has set",
+    ),
     ("reject_multi_recipient_bounce at RCPT", "Postfix tells no policy server there how many recipients it has taken"),
 ];
 

@@ -208,8 +208,8 @@ impl Draft<'_> {
         let zones = [&LISTS_FULL[..], &[LIST_EMPTY, LIST_DOWN]].concat();
         let restriction = match kind.argument {
             _ if self.random.one_in(12) => self.random.pick(&CLASSES).0.to_owned(),
-            // Before DATA Postfix counts what a policy server does not know.
-            Argument::None if kind.subject == Subject::Recipients && list < List::Data => {
+            // What it cannot do in this list (see report::NOT_DRAWN).
+            Argument::None if list < List::first(kind, true) => {
                 format!("reject_rbl_client {LIST_EMPTY}")
             }
             Argument::None => kind.name.to_owned(),
