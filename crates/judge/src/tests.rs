@@ -252,6 +252,15 @@ fn a_welcome_host_must_not_relay() {
         let decision = decided(&settings, &facts("a@good.example", recipient), Stage::Rcpt);
         assert_eq!(decision.verdict.to_string(), expected, "{domains} {recipient}");
     }
+    // Once the message comes, and at VRFY, it opens nothing.
+    let lists = "data = [\"permit_dnswl_client wl.example\", \"reject\"]\nrecipient = [\"permit_dnswl_client wl.example\", \"reject\"]\n";
+    let settings = settings(&format!(
+        "domains = [\"ours.example\"]\n[restrictions]\nclient = []\nhelo = []\nsender = []\nrelay = []\n{lists}"
+    ));
+    let foreign = facts("a@good.example", "c@other.example");
+    assert_eq!(decided(&settings, &foreign, Stage::Data).verdict.to_string(), "permit");
+    let vrfy = Facts { envelope: None, ..foreign };
+    assert_eq!(decided(&settings, &vrfy, Stage::Rcpt).verdict.to_string(), "permit");
 }
 
 #[test]

@@ -102,6 +102,11 @@ impl Scales {
         self.if_reject = None;
     }
 
+    /// What the lists so far deferred unless something permits it counts no more.
+    pub(crate) fn forget_if_permit(&mut self) {
+        self.if_permit = None;
+    }
+
     /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
     pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> (Outcome, Next) {
         // A fault of the configuration is never only a warning.

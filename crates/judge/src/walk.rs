@@ -51,6 +51,10 @@ impl<'a> Walk<'a> {
             // The relay and the recipient list are of one stage, and share what is held against a rejection.
             if stage_before.replace(list.stage) != Some(list.stage) {
                 scales.begin();
+                // VRFY comes without a sender: it is asked about by itself (Postfix: smtpd_check_mail, left out).
+                if list.stage == Stage::Rcpt && self.lists[index].case.facts.envelope.is_none() {
+                    scales.forget_if_permit();
+                }
             }
             let mut from = 0;
             while let Some((position, begun)) = self.pass_silent(index, from) {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use dns::lists::DnsList;
-use facts::{ClientName, DnsAnswer, Evidence, Reason, Record, RecordType, domain_of};
+use facts::{ClientName, DnsAnswer, Evidence, Reason, Record, RecordType, Stage, domain_of};
 
 use super::rbl_reply::Listed;
 use crate::case::Case;
@@ -57,9 +57,13 @@ pub(super) async fn permit_rhswl_client(case: &Case, list: &DnsList) -> Ruling {
     permit_if_listed(case, list, list.question(&domain), || name.to_string()).await.after(looked.answers)
 }
 
-/// A welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not.
+/// At RCPT a welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not. Once a
+/// message comes, and at VRFY, nothing is at stake.
 fn is_authorized(case: &Case) -> bool {
-    !case.settings.knows_domains() || case.destination(Subject::Recipient).is_none_or(Destination::is_authorized)
+    let is_rcpt = case.stage == Stage::Rcpt && case.facts.envelope.is_some();
+    !is_rcpt
+        || !case.settings.knows_domains()
+        || case.destination(Subject::Recipient).is_none_or(Destination::is_authorized)
 }
 
 /// A list that nobody runs any more says nothing.

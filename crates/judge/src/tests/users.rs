@@ -22,6 +22,11 @@ fn logins() {
     let nobody = "[restrictions]\nsender = [\"reject\"]\nrecipient = [\"check_sender_access inline:{<>=REJECT}\"]\n";
     check(nobody, &vrfy, Stage::Rcpt, "permit");
     check(&before_reject("permit_sasl_authenticated"), &vrfy, Stage::Rcpt, "permit");
+    // What the client's list would defer it forgets, as Postfix does.
+    let deferring = "[restrictions]\nhelo = []\nclient = [\"defer_if_permit\"]\nrecipient = []\n";
+    check(deferring, &vrfy, Stage::Rcpt, "permit");
+    let at_rcpt = "if_permit 450 4.7.0 <mail.good.example[192.0.2.9]>: Client host rejected: defer_if_permit requested";
+    check(deferring, &session(), Stage::Rcpt, at_rcpt);
 
     let all = "reject_sender_login_mismatch";
     let authenticated = "reject_authenticated_sender_login_mismatch";
