@@ -8,6 +8,7 @@ mod lines;
 pub(crate) mod lookup;
 mod patterns;
 mod ranges;
+mod welcome;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -20,6 +21,7 @@ use rustc_hash::FxHasher;
 
 use self::lines::Complaints;
 use self::patterns::{Syntax, Work};
+use self::welcome::{WelcomeList, Whom};
 
 /// The largest table file, in bytes.
 const FILE_SIZE_MAX: u64 = 256 << 20;
@@ -71,6 +73,8 @@ enum Rows {
     Keyed(keyed::Rows),
     Networks(cidr::Networks),
     Patterns(patterns::Rules),
+    /// `whitelist_clients:` and `whitelist_recipients:` of greylisting.
+    Welcome(WelcomeList),
     /// `static:` says the same of every key.
     Static(Box<str>),
     /// `randmap:` says one of these.
@@ -95,6 +99,9 @@ const TYPES: [&str; 15] = [
     "pipemap", "randmap", "fail",
 ];
 
+/// The lists of greylisting: files of their own format, read and watched like tables.
+pub(crate) const WELCOME_TYPES: [&str; 2] = ["whitelist_clients", "whitelist_recipients"];
+
 impl Table {
     /// Reads the table that `name` (`type:rest`) names, and those that it names. Rows with mistakes are left out and
     /// complained about, as postmap(1) does.
@@ -117,6 +124,8 @@ impl Table {
             "cidr" => cidr::parse(text).into(Rows::Networks),
             "regexp" => patterns::parse(Syntax::Regexp, text).map_err(too_large)?.into(Rows::Patterns),
             "pcre" => patterns::parse(Syntax::Pcre, text).map_err(too_large)?.into(Rows::Patterns),
+            "whitelist_clients" => welcome::parse(Whom::Clients, text).map_err(too_large)?.into(Rows::Welcome),
+            "whitelist_recipients" => welcome::parse(Whom::Recipients, text).map_err(too_large)?.into(Rows::Welcome),
             _ => return Err(unknown_type(name, kind)),
         };
         Ok(Self { name: name.into(), rows, warnings: complaints.of(name), sources: vec![path.into()] })
@@ -143,7 +152,9 @@ impl Table {
                 }
                 return Ok(Self::of_tables(name, tables, if kind == "unionmap" { Rows::Union } else { Rows::Pipe }));
             }
-            _ if TYPES.contains(&kind) => return Self::of_text(name, &read(name, rest)?),
+            _ if TYPES.contains(&kind) || WELCOME_TYPES.contains(&kind) => {
+                return Self::of_text(name, &read(name, rest)?);
+            }
             _ => return Err(unknown_type(name, kind)),
         };
         Ok(Self { name: name.into(), rows, warnings: Vec::new(), sources: Vec::new() })
@@ -180,6 +191,7 @@ impl Table {
             Rows::Keyed(rows) => rows.values().map(|row| (row.line, &*row.value)).collect(),
             Rows::Networks(networks) => networks.rows().map(|row| (row.line, &*row.value)).collect(),
             Rows::Patterns(rules) => rules.values().collect(),
+            Rows::Welcome(_) => Vec::new(),
             Rows::Static(value) => vec![(0, value)],
             Rows::Random(values) => values.iter().map(|value| (0, &**value)).collect(),
             Rows::Union(tables) => return tables.iter().flat_map(Self::values).collect(),
@@ -194,6 +206,7 @@ impl Table {
             Rows::Keyed(rows) => Ok(rows.get(&*lower_case(key)).map(keyed::Row::found)),
             Rows::Networks(networks) => Ok(key.parse().ok().and_then(|address| networks.find(address))),
             Rows::Patterns(rules) => rules.find(key, work),
+            Rows::Welcome(list) => list.find(key, work),
             Rows::Static(value) => Ok(Some(Found { value: (&**value).into(), line: 0 })),
             Rows::Random(values) => Ok(pick(values, key).map(|value| Found { value: value.into(), line: 0 })),
             Rows::Union(tables) => find_in_all(tables, &self.folded(key), work),
@@ -209,7 +222,7 @@ impl Table {
     /// Whether keys reach it as they are, and whole. Of tables inside of a table the first decides.
     fn is_of_patterns(&self) -> bool {
         match &self.rows {
-            Rows::Networks(_) | Rows::Patterns(_) | Rows::Random(_) | Rows::Fail => true,
+            Rows::Networks(_) | Rows::Patterns(_) | Rows::Welcome(_) | Rows::Random(_) | Rows::Fail => true,
             Rows::Keyed(_) | Rows::Static(_) => false,
             Rows::Union(tables) | Rows::Pipe(tables) => tables.first().is_some_and(Self::is_of_patterns),
         }

@@ -16,6 +16,12 @@ impl Complaints {
         }
     }
 
+    /// Takes those of a part of the same table.
+    pub(super) fn append(&mut self, part: Self) {
+        part.0.into_iter().for_each(|(line, complaint)| self.add(line, complaint));
+        self.0.sort_by_key(|(line, _)| *line);
+    }
+
     /// The sentences, each with the place it speaks of.
     pub(super) fn of(self, name: &str) -> Vec<String> {
         self.0.into_iter().map(|(line, text)| format!("{name}, line {line}: {text}")).collect()
