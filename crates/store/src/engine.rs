@@ -1,0 +1,250 @@
+//! The embedded engine: everything that is used in memory, everything that counts in one file.
+//!
+//! The file is a log. Each commit appends its entries in blocks, and says in a row of its journal which keys they have and
+//! which older entries they replace. Memory knows by an index which block has which key, so that what is new is known to
+//! be new without reading, and what is known costs one read of one block. Writing costs the same however much the file has.
+
+mod batch;
+mod file;
+mod index;
+mod reader;
+mod record;
+mod shard;
+mod sweep;
+mod table;
+mod waits;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+#[cfg(test)]
+pub(crate) use self::file::META;
+use self::file::{Contents, Fault, File};
+use self::reader::Job;
+pub(crate) use self::reader::{Entry, Scanned};
+pub(crate) use self::record::Row;
+use self::shard::Read;
+use self::sweep::Limits;
+pub(crate) use self::table::Asked;
+use self::table::{Missing, Mode, Table};
+use self::waits::Waits;
+use self::writer::{Command, Writer};
+use crate::counters::Counters;
+use crate::greylist::Greylisted;
+use crate::key::{Key, Secret};
+use crate::{Error, Unavailable};
+
+/// The name of the file in its directory.
+const FILE: &str = "portcullis.redb";
+/// How many entries memory keeps besides those that wait to be written.
+pub(crate) const RECENT_MAX: usize = 262_144;
+/// How many octets of memory the changes may take that wait to be written; over it nothing new is remembered.
+const WAITING_MAX: usize = 24 << 20;
+/// Threads that read, so that one slow read does not hold up all.
+const READERS: usize = 2;
+/// How many jobs wait for a reader; who asks for more waits as well.
+const JOBS_MAX: usize = 1_024;
+/// How many commands wait for the writer.
+const COMMANDS_MAX: usize = 64;
+/// How often what was read may be overtaken by a change of the same block.
+const TRIES: usize = 8;
+/// How often a fault is logged.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the threads share.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub table: Table,
+    file: File,
+    pub secret: Secret,
+    limits: Limits,
+    pub counters: Counters,
+    pub waits: Waits,
+    /// The number of the block that is written next.
+    head: AtomicU64,
+    /// No room for anything new.
+    full: AtomicBool,
+    /// The writer has been told that there is something to write.
+    awake: AtomicBool,
+    closed: AtomicBool,
+    /// The writer has written all that there was.
+    ended: watch::Sender<bool>,
+    complained: Mutex<Option<Instant>>,
+}
+
+/// The engine, and the way to its threads; they end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    pub engine: Arc<Engine>,
+    writer: SyncSender<Command>,
+    readers: Vec<mpsc::Sender<Job>>,
+}
+
+impl Engine {
+    /// The number of the block of this place: the latest with this lower half.
+    fn block_number(&self, place: u32) -> u64 {
+        let head = self.head.load(Ordering::SeqCst);
+        head - u64::from((head as u32).wrapping_sub(place))
+    }
+
+    /// Counts a fault, and logs it if none was logged a short while ago.
+    fn complain(&self, what: &str, fault: &Fault) {
+        Counters::add(&self.counters.failures, 1);
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
+            *complained = Some(Instant::now());
+            let file = self.file.path.as_deref().unwrap_or(Path::new("memory")).display();
+            tracing::error!(
+                "{file}: {what}: {fault}: mail flows on, what is new stays in memory as long as there is room"
+            );
+        }
+    }
+
+    /// How many octets the file has.
+    pub(crate) fn file_size(&self) -> u64 {
+        self.file.size()
+    }
+}
+
+impl Embedded {
+    /// Opens the file in `directory`, or none, and starts the threads.
+    pub(crate) fn open(directory: Option<&Path>, size_max: u64, recent_max: usize) -> Result<Self, Error> {
+        let path = directory.map(|directory| directory.join(FILE));
+        let file = File::new(path.clone());
+        let table = Table::new(recent_max);
+        let path = path.unwrap_or_default().display().to_string();
+        let Contents { secret, log, waits } = file.open(&table).map_err(|fault| match fault {
+            Fault::Newer(found) => Error::Newer { path: path.clone(), found, known: file::SCHEMA },
+            Fault::InUse => Error::InUse { path: path.clone() },
+            Fault::Failed(source) => Error::Open { path: path.clone(), source },
+            Fault::Damaged(_) => Error::Open { path: path.clone(), source: std::io::Error::other(fault.to_string()) },
+        })?;
+        let engine = Arc::new(Engine {
+            table,
+            file,
+            secret,
+            limits: Limits::of_file(size_max),
+            counters: Counters::default(),
+            waits,
+            head: AtomicU64::new(log.next_block),
+            full: AtomicBool::new(false),
+            awake: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            ended: watch::Sender::new(false),
+            complained: Mutex::default(),
+        });
+        Self::start(engine, log).map_err(|source| Error::Thread { source })
+    }
+
+    fn start(engine: Arc<Engine>, log: file::Log) -> std::io::Result<Self> {
+        let (writer, commands) = sync_channel(COMMANDS_MAX);
+        let own = Writer::new(Arc::clone(&engine), log);
+        thread::Builder::new().name("store-write".into()).spawn(move || own.run(&commands))?;
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let (reader, jobs) = mpsc::channel(JOBS_MAX);
+            let engine = Arc::clone(&engine);
+            thread::Builder::new().name("store-read".into()).spawn(move || reader::run(&engine, jobs))?;
+            readers.push(reader);
+        }
+        Ok(Self { engine, writer, readers })
+    }
+
+    /// Answers an attempt, and remembers it if wanted.
+    pub(crate) async fn attempt(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
+        let engine = &self.engine;
+        Counters::add(&engine.counters.asked, 1);
+        let answer = self.answer(asked, remember).await;
+        match answer {
+            Ok(Greylisted::Passed { waited, first_time: true, .. }) if remember => engine.waits.add(waited),
+            Ok(_) => {}
+            Err(_) => Counters::add(&engine.counters.unavailable, 1),
+        }
+        if remember && engine.table.waiting() > 0 {
+            self.wake();
+        }
+        answer
+    }
+
+    async fn answer(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
+        let engine = &self.engine;
+        let mut reads = Vec::new();
+        for _ in 0..TRIES {
+            if engine.closed.load(Ordering::Relaxed) {
+                return Err(Unavailable::Closed);
+            }
+            if remember && engine.table.waiting() > WAITING_MAX {
+                return Err(Unavailable::Busy);
+            }
+            let mode = match (remember, engine.full.load(Ordering::Relaxed)) {
+                (false, _) => Mode::Look,
+                (true, true) => Mode::RememberKnown,
+                (true, false) => Mode::Remember,
+            };
+            match engine.table.attempt(asked, &reads, &mode) {
+                Ok(answer) => return answer.ok_or(Unavailable::Full),
+                Err(Missing(wanted)) => {
+                    if reads.is_empty() {
+                        Counters::add(&engine.counters.from_file, 1);
+                    }
+                    reads.extend(self.find(wanted).await?);
+                }
+            }
+        }
+        Err(Unavailable::Unreadable)
+    }
+
+    async fn find(&self, wanted: Vec<(Key, Vec<u32>)>) -> Result<Vec<Read>, Unavailable> {
+        let number = wanted.first().map_or(0, |(key, _)| key.0 as usize);
+        let (reply, read) = oneshot::channel();
+        self.ask(number, Job::Find { wanted, reply }).await?;
+        read.await.map_err(|_| Unavailable::Unreadable)
+    }
+
+    /// The entries of some blocks from this one on.
+    pub(crate) async fn scan(&self, from: u64) -> Result<Scanned, Unavailable> {
+        let (reply, read) = oneshot::channel();
+        self.ask(0, Job::Scan { from, reply }).await?;
+        read.await.map_err(|_| Unavailable::Unreadable)
+    }
+
+    async fn ask(&self, number: usize, job: Job) -> Result<(), Unavailable> {
+        let reader = self.readers.get(number % READERS).ok_or(Unavailable::Closed)?;
+        reader.send(job).await.map_err(|_| Unavailable::Closed)
+    }
+
+    /// Writes all that waits, and forgets these entries; says how many of them there were.
+    pub(crate) async fn commit(&self, forget: Vec<(Key, u32)>) -> Result<u64, Unavailable> {
+        let (reply, done) = oneshot::channel();
+        self.writer.try_send(Command::Commit { forget, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable::Busy,
+            TrySendError::Disconnected(_) => Unavailable::Closed,
+        })?;
+        done.await.ok().flatten().ok_or(Unavailable::Unwritable)
+    }
+
+    /// Writes what waits, and ends the threads.
+    pub(crate) async fn close(&self) {
+        self.engine.closed.store(true, Ordering::SeqCst);
+        // A full channel has woken the writer already.
+        let _ = self.writer.try_send(Command::Wake);
+        for reader in &self.readers {
+            let _ = reader.send(Job::End).await;
+        }
+        let _ = self.engine.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Tells the writer that there is something to write, unless it knows.
+    fn wake(&self) {
+        if !self.engine.awake.load(Ordering::SeqCst) && !self.engine.awake.swap(true, Ordering::SeqCst) {
+            let _ = self.writer.try_send(Command::Wake);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What one transaction writes: blocks of entries, and rows of the journal from which the index is rebuilt.
+
+use super::record::{Damaged, Record};
+use crate::key::{Key, Print};
+
+/// With its key a block fills a page of the file.
+const BLOCK_MAX: usize = 4_064;
+/// So many blocks have a row of the journal together: what goes with one row when it is swept.
+const ROW_BLOCKS_MAX: usize = 128;
+
+/// Where an entry was and where it is now; 0 is nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub key: Key,
+    pub from: u32,
+    pub to: u32,
+}
+
+/// Some blocks written together, and what they replace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JournalRow {
+    /// When, in seconds since 1970.
+    pub written: u32,
+    /// What they take of the file.
+    pub octets: u64,
+    /// The number of the first block; the others follow.
+    pub first: u64,
+    /// The keys of each block's entries, in their order.
+    pub blocks: Vec<Vec<Print>>,
+    /// Entries of older blocks that count no more.
+    pub removed: Vec<(Print, u32)>,
+}
+
+/// What one transaction writes.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The number of the next block.
+    pub next: u64,
+    /// When, in seconds since 1970.
+    pub now: u32,
+    pub blocks: Vec<(u64, Vec<u8>)>,
+    pub journal: Vec<JournalRow>,
+    /// What the blocks hold, and what was swept away.
+    pub moves: Vec<Move>,
+    /// What an administrator wants forgotten.
+    pub forgotten: Vec<(Key, u32)>,
+}
+
+impl Batch {
+    /// An empty one.
+    pub(crate) fn new(next: u64, now: u32) -> Self {
+        Self { next, now, blocks: Vec::new(), journal: Vec::new(), moves: Vec::new(), forgotten: Vec::new() }
+    }
+
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.moves.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// Writes an entry. Its old place is removed by the journal, unless the whole old block is.
+    pub(crate) fn add(&mut self, record: &Record<'_>, from: u32, old_block_stays: bool) {
+        let full = |(_, block): &(u64, Vec<u8>)| block.len() + record.len() > BLOCK_MAX;
+        if self.blocks.last().is_none_or(full) {
+            self.begin_block();
+        }
+        let (Some((number, block)), Some(row)) = (self.blocks.last_mut(), self.journal.last_mut()) else { return };
+        record.write(block);
+        let print = record.key.print();
+        if let Some(prints) = row.blocks.last_mut() {
+            prints.push(print);
+        }
+        if from != 0 && old_block_stays {
+            row.removed.push((print, from));
+        }
+        self.moves.push(Move { key: record.key, from, to: *number as u32 });
+    }
+
+    /// Forgets an entry of a block that stays.
+    pub(crate) fn forget(&mut self, key: Key, from: u32) {
+        if self.journal.is_empty() {
+            self.begin_row();
+        }
+        if let Some(row) = self.journal.last_mut() {
+            row.removed.push((key.print(), from));
+        }
+        self.forgotten.push((key, from));
+    }
+
+    /// The rows of the journal, with what their blocks take of the file.
+    pub(crate) fn weigh(&mut self) {
+        let mut blocks = self.blocks.iter();
+        for row in &mut self.journal {
+            let own = blocks.by_ref().take(row.blocks.len());
+            row.octets = own.map(|(_, block)| footprint(block.len())).sum::<u64>() + footprint(row.len());
+        }
+    }
+
+    fn begin_block(&mut self) {
+        if self.journal.last().is_none_or(|row| row.blocks.len() >= ROW_BLOCKS_MAX) {
+            self.begin_row();
+        }
+        self.blocks.push((self.next, Vec::with_capacity(BLOCK_MAX)));
+        if let Some(row) = self.journal.last_mut() {
+            row.blocks.push(Vec::new());
+        }
+        self.next = after(self.next);
+    }
+
+    fn begin_row(&mut self) {
+        self.journal.push(JournalRow { written: self.now, first: self.next, ..JournalRow::default() });
+    }
+}
+
+/// The number of the block after this one: its lower half is a place, and 0 is none.
+pub(crate) fn after(number: u64) -> u64 {
+    if number as u32 == u32::MAX { number + 2 } else { number + 1 }
+}
+
+/// What a value takes of the file: a page if it needs one for itself, else twice its size, as pages may be half empty.
+fn footprint(len: usize) -> u64 {
+    let len = len as u64 + 32;
+    if len > 2_048 { len.next_multiple_of(4_096) } else { len * 2 }
+}
+
+impl JournalRow {
+    /// The numbers of its blocks.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(self.first), |number| Some(after(*number))).take(self.blocks.len())
+    }
+
+    /// How many entries its blocks have.
+    pub(crate) fn records(&self) -> u64 {
+        self.blocks.iter().map(|prints| prints.len() as u64).sum()
+    }
+
+    fn len(&self) -> usize {
+        22 + self.blocks.iter().map(|prints| 2 + 5 * prints.len()).sum::<usize>() + 9 * self.removed.len()
+    }
+
+    /// When, what they take, the first block, how many; for each block how many entries and their keys; then what is
+    /// removed. All little-endian.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut row = Vec::with_capacity(self.len());
+        row.extend_from_slice(&self.written.to_le_bytes());
+        row.extend_from_slice(&self.octets.to_le_bytes());
+        row.extend_from_slice(&self.first.to_le_bytes());
+        row.extend_from_slice(&(self.blocks.len() as u16).to_le_bytes());
+        for prints in &self.blocks {
+            row.extend_from_slice(&(prints.len() as u16).to_le_bytes());
+            prints.iter().for_each(|print| row.extend_from_slice(&print.octets()));
+        }
+        for (print, place) in &self.removed {
+            row.extend_from_slice(&print.octets());
+            row.extend_from_slice(&place.to_le_bytes());
+        }
+        row
+    }
+
+    /// The row as it was written.
+    pub(crate) fn read(mut row: &[u8]) -> Result<Self, Damaged> {
+        let row = &mut row;
+        let written = u32::from_le_bytes(take(row)?);
+        let octets = u64::from_le_bytes(take(row)?);
+        let first = u64::from_le_bytes(take(row)?);
+        let mut blocks = Vec::new();
+        for _ in 0..u16::from_le_bytes(take(row)?) {
+            let count = u16::from_le_bytes(take(row)?);
+            blocks.push((0..count).map(|_| Ok(Print::from_octets(take(row)?))).collect::<Result<_, Damaged>>()?);
+        }
+        let mut removed = Vec::new();
+        while !row.is_empty() {
+            removed.push((Print::from_octets(take(row)?), u32::from_le_bytes(take(row)?)));
+        }
+        if first as u32 == 0 || removed.iter().any(|(_, place)| *place == 0) {
+            return Err(Damaged);
+        }
+        Ok(Self { written, octets, first, blocks, removed })
+    }
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], Damaged> {
+    let (taken, rest) = from.split_first_chunk().ok_or(Damaged)?;
+    *from = rest;
+    Ok(*taken)
+}

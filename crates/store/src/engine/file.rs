@@ -1,0 +1,291 @@
+//! The file: opened, set aside when it is damaged, and read into memory at the start.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::SystemTime;
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+
+use super::batch::{JournalRow, after};
+use super::record::Damaged;
+use super::table::Table;
+use super::waits::Waits;
+use crate::greylist::unix;
+use crate::key::Secret;
+
+/// The schema that this program writes.
+pub(crate) const SCHEMA: u64 = 1;
+/// What leads from each older schema to the next one: the first from 1 to 2.
+const UPGRADES: [Upgrade; SCHEMA as usize - 1] = [];
+
+type Upgrade = fn(&WriteTransaction) -> Result<(), Fault>;
+
+/// The schema, the secret and the histogram of waiting, each by its name.
+pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("greylist_meta");
+/// By number: what each commit wrote and removed.
+pub(crate) const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("greylist_journal");
+/// By number: entries, the oldest first.
+pub(crate) const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("greylist_blocks");
+
+/// What redb itself may keep in memory.
+const CACHE_MAX: usize = 32 << 20;
+/// A file up to this size is read through and checked when it is opened: that takes less than a second.
+const CHECKED_MAX: u64 = 256 << 20;
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("schema {0}")]
+    Newer(u64),
+    #[error("in use")]
+    InUse,
+    #[error("{0}")]
+    Failed(io::Error),
+}
+
+/// Where the log of entries stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// The number of the next block.
+    pub next_block: u64,
+    /// The number of the next row of the journal.
+    pub next_row: u64,
+    /// What blocks and journal take of the file.
+    pub octets: u64,
+    /// How many entries the blocks have, those included that count no more.
+    pub records: u64,
+}
+
+/// What a file was opened with.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub secret: Secret,
+    pub log: Log,
+    pub waits: Waits,
+}
+
+/// The open file, or none while it cannot be opened. Readers share it; who replaces it waits for them.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// Nothing for one that lives in memory.
+    pub path: Option<PathBuf>,
+    database: RwLock<Option<Database>>,
+}
+
+impl File {
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
+        Self { path, database: RwLock::new(None) }
+    }
+
+    /// Calls `with` with the open file. A panic of the library is a damaged file.
+    pub(crate) fn with<T>(&self, with: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, Fault> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(|| Fault::Failed(io::Error::other("the file is not open")))?;
+        caught(|| with(database))
+    }
+
+    /// Lets go of the file, so that it can be opened anew.
+    pub(crate) fn close(&self) {
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        // What the library does at the end may fail on a damaged file, too.
+        let _ = caught(|| {
+            drop(database);
+            Ok(())
+        });
+    }
+
+    /// Opens the file again, whose contents memory has, and says which row of its journal is next.
+    pub(crate) fn reopen(&self, secret: Secret) -> Result<u64, Fault> {
+        let opened = caught(|| {
+            let database = open(self.path.as_deref(), secret)?;
+            let next = next_row(&database)?;
+            Ok((database, next))
+        });
+        opened.map(|(database, next)| {
+            self.put(database);
+            next
+        })
+    }
+
+    /// Opens or creates the file, and fills the index from it. One that is damaged is set aside, and another begun.
+    pub(crate) fn open(&self, table: &Table) -> Result<Contents, Fault> {
+        let secret = Secret::random();
+        let opened = || {
+            caught(|| {
+                let database = open(self.path.as_deref(), secret)?;
+                let contents = load(&database, table)?;
+                Ok((database, contents))
+            })
+        };
+        let (database, contents) = match opened() {
+            Err(Fault::Damaged(why)) => {
+                self.set_aside(&why).map_err(Fault::Failed)?;
+                table.numbers().for_each(|number| table.shard(number).lose_file());
+                opened()?
+            }
+            opened => opened?,
+        };
+        self.put(database);
+        Ok(contents)
+    }
+
+    /// Renames a damaged file.
+    pub(crate) fn set_aside(&self, why: &str) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut aside = path.clone().into_os_string();
+        aside.push(format!(".damaged-{}", unix(SystemTime::now())));
+        fs::rename(path, &aside)?;
+        let (file, aside) = (path.display(), Path::new(&aside).display());
+        tracing::error!(
+            "{file} is damaged ({why}): it is now {aside}, and what it remembered is lost; an empty one is begun"
+        );
+        Ok(())
+    }
+
+    /// How many octets it has.
+    pub(crate) fn size(&self) -> u64 {
+        self.path.as_ref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
+    }
+
+    fn put(&self, database: Database) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+    }
+}
+
+/// What `run` returns; its panic is a damaged file.
+fn caught<T>(run: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Fault::Damaged("it cannot be read".into())))
+}
+
+/// Opens or creates a file with a known schema; a new one gets this `secret`.
+fn open(path: Option<&Path>, secret: Secret) -> Result<Database, Fault> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_MAX);
+    let Some(path) = path else {
+        return upgraded(builder.create_with_backend(InMemoryBackend::new())?, secret);
+    };
+    // It names senders and recipients: nobody else may read it.
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    builder.set_check_integrity_on_open((1..=CHECKED_MAX).contains(&file.metadata()?.len()));
+    let database = upgraded(builder.create_with_backend(FileBackend::new(file)?)?, secret)?;
+    if let Some(directory) = path.parent() {
+        fs::File::open(directory)?.sync_all()?;
+    }
+    Ok(database)
+}
+
+/// Brings the schema up to date.
+fn upgraded(database: Database, secret: Secret) -> Result<Database, Fault> {
+    let write = database.begin_write()?;
+    let found = {
+        let mut meta = write.open_table(META)?;
+        write.open_table(JOURNAL)?;
+        write.open_table(BLOCKS)?;
+        let found = meta.get("schema")?.map(|schema| number(schema.value())).transpose()?;
+        if found.is_none() {
+            meta.insert("secret", secret.0.as_slice())?;
+            meta.insert("schema", SCHEMA.to_le_bytes().as_slice())?;
+        }
+        found.unwrap_or(SCHEMA)
+    };
+    let past = usize::try_from(found).ok().and_then(|found| found.checked_sub(1)).ok_or(Damaged)?;
+    let steps = UPGRADES.get(past..).ok_or(Fault::Newer(found))?;
+    for step in steps {
+        step(&write)?;
+        write.open_table(META)?.insert("schema", SCHEMA.to_le_bytes().as_slice())?;
+    }
+    write.commit()?;
+    Ok(database)
+}
+
+/// Reads what memory needs of the file.
+fn load(database: &Database, table: &Table) -> Result<Contents, Fault> {
+    let read = database.begin_read()?;
+    let meta = read.open_table(META)?;
+    let secret = meta.get("secret")?.and_then(|secret| secret.value().try_into().ok()).ok_or(Damaged)?;
+    let waits = meta.get("waits")?.map(|waits| Waits::read(waits.value())).transpose()?.unwrap_or_default();
+    Ok(Contents { secret: Secret(secret), log: load_journal(&read, table)?, waits })
+}
+
+/// Plays the journal: what each commit added, and what it removed of what older ones had added.
+fn load_journal(read: &ReadTransaction, table: &Table) -> Result<Log, Fault> {
+    let mut log = Log { next_block: 1, ..Log::default() };
+    for row in read.open_table(JOURNAL)?.iter()? {
+        let (number, row) = row?;
+        let row = JournalRow::read(row.value())?;
+        for (block, prints) in row.numbers().zip(&row.blocks) {
+            for print in prints {
+                table.shard(print.shard().into()).index.insert(print.fingerprint(), block as u32);
+            }
+            log.next_block = after(block);
+        }
+        for (print, place) in &row.removed {
+            table.shard(print.shard().into()).index.remove(print.fingerprint(), *place);
+        }
+        log.next_block = log.next_block.max(row.first);
+        log.next_row = number.value() + 1;
+        log.octets += row.octets;
+        log.records += row.records();
+    }
+    Ok(log)
+}
+
+fn next_row(database: &Database) -> Result<u64, Fault> {
+    let journal = database.begin_read()?.open_table(JOURNAL)?;
+    Ok(journal.last()?.map_or(0, |(number, _)| number.value() + 1))
+}
+
+fn number(octets: &[u8]) -> Result<u64, Damaged> {
+    octets.try_into().map(u64::from_le_bytes).map_err(|_| Damaged)
+}
+
+impl From<Damaged> for Fault {
+    fn from(damaged: Damaged) -> Self {
+        Self::Damaged(damaged.to_string())
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Self::Damaged(error.to_string()),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+impl From<redb::Error> for Fault {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) => error.into(),
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse,
+            redb::Error::Corrupted(_)
+            | redb::Error::RepairAborted
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TypeDefinitionChanged { .. }
+            | redb::Error::TableDoesNotExist(_) => Self::Damaged(error.to_string()),
+            other => Self::Failed(io::Error::other(other.to_string())),
+        }
+    }
+}
+
+/// Each of the library's errors is one of its common kind.
+macro_rules! faults {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for Fault {
+            fn from(error: redb::$error) -> Self {
+                redb::Error::from(error).into()
+            }
+        }
+    )*};
+}
+
+faults!(StorageError, TableError, TransactionError, CommitError, DatabaseError);

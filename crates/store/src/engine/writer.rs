@@ -1,0 +1,263 @@
+//! The thread that writes: all changes of 50 ms in one transaction, an administrator's at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use redb::Database;
+use tokio::sync::oneshot;
+
+use super::Engine;
+use super::batch::Batch;
+use super::file::{BLOCKS, Fault, JOURNAL, Log, META};
+use super::record::Record;
+use super::sweep::{Tables, sweep};
+use crate::counters::Counters;
+use crate::greylist::{Seconds, Terms};
+use crate::key::Key;
+
+/// How long a change waits for others: what a crash may cost.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(50);
+/// How long after a failure it is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// There is something to write, or the end has come.
+    Wake,
+    /// Writes all that waits, at once, without these entries of these places. The answer comes when it is on the disk: how
+    /// many there were of them, or nothing if it failed.
+    Commit { forget: Vec<(Key, u32)>, reply: oneshot::Sender<Option<u64>> },
+}
+
+/// The writer's own.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    engine: Arc<Engine>,
+    log: Log,
+    failing: bool,
+    crowded: bool,
+    latest: Option<(Seconds, Terms)>,
+}
+
+impl Writer {
+    pub(crate) fn new(engine: Arc<Engine>, log: Log) -> Self {
+        Self { engine, log, failing: false, crowded: false, latest: None }
+    }
+
+    /// Writes until the store is closed or nobody has it any more, and then what is left.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+        while !self.engine.closed.load(Ordering::SeqCst) {
+            match self.next(commands) {
+                Some(Command::Wake) => drop(self.commit(&[])),
+                Some(Command::Commit { forget, reply }) => drop(reply.send(self.commit(&forget))),
+                None => break,
+            }
+        }
+        if self.commit(&[]).is_none() {
+            tracing::error!("the store was closed with changes that could not be written");
+        }
+        self.engine.file.close();
+        self.engine.ended.send_replace(true);
+    }
+
+    /// The next command; a change is followed by a pause in which others may join it. Nothing at the end.
+    fn next(&self, commands: &Receiver<Command>) -> Option<Command> {
+        let pause = if self.failing {
+            RETRY_INTERVAL
+        } else {
+            match commands.recv().ok()? {
+                Command::Wake if !self.engine.closed.load(Ordering::SeqCst) => COMMIT_INTERVAL,
+                command => return Some(command),
+            }
+        };
+        match commands.recv_timeout(pause) {
+            Ok(command) => Some(command),
+            Err(RecvTimeoutError::Timeout) => Some(Command::Wake),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Writes what waits, and forgets these entries where they still are in these places; says how many were.
+    fn commit(&mut self, forget: &[(Key, u32)]) -> Option<u64> {
+        self.engine.awake.store(false, Ordering::SeqCst);
+        if self.failing && !self.reopened() {
+            return None;
+        }
+        let mut batch = self.gather(forget);
+        if batch.is_empty() {
+            return Some(0);
+        }
+        let mut log = self.log;
+        let (engine, latest) = (&self.engine, self.latest);
+        match engine.file.with(|database| write(engine, database, &mut log, &mut batch, latest)) {
+            Ok(()) => {
+                self.settle(log, &batch);
+                Some(batch.forgotten.len() as u64)
+            }
+            Err(fault) => {
+                self.engine.complain("write", &fault);
+                self.recover(fault, log, &batch).then_some(batch.forgotten.len() as u64)
+            }
+        }
+    }
+
+    /// Everything that changed since the last commit.
+    fn gather(&mut self, forget: &[(Key, u32)]) -> Batch {
+        let table = &self.engine.table;
+        let mut batch = Batch::new(self.log.next_block, 0);
+        let mut found = Vec::new();
+        for (key, place) in forget {
+            let mut shard = table.shard_of(*key);
+            if shard.index.contains(key.print().fingerprint(), *place) {
+                table.free(shard.forget(*key));
+                found.push((*key, *place));
+            }
+        }
+        // The time of the batch must be known before its first block.
+        let latest = table.numbers().filter_map(|number| table.shard(number).latest.take());
+        self.latest = latest.max_by_key(|(now, _)| *now).or(self.latest);
+        batch.now = self.latest.map_or(0, |(now, _)| now);
+        for number in table.numbers() {
+            for (key, change) in table.shard(number).begin_writing() {
+                let record = Record { key: *key, row: change.known.row, names: &change.names };
+                batch.add(&record, change.known.place, true);
+            }
+        }
+        found.into_iter().for_each(|(key, place)| batch.forget(key, place));
+        batch
+    }
+
+    /// The batch is on the disk.
+    fn settle(&mut self, log: Log, batch: &Batch) {
+        let table = &self.engine.table;
+        self.log = log;
+        self.failing = false;
+        self.engine.head.store(log.next_block, Ordering::SeqCst);
+        for moves in batch.moves.chunk_by(|one, other| one.key.print().shard() == other.key.print().shard()) {
+            let Some(first) = moves.first() else { continue };
+            let mut shard = table.shard_of(first.key);
+            moves.iter().for_each(|entry| shard.moved(entry.key, entry.from, entry.to));
+        }
+        for (key, place) in &batch.forgotten {
+            let mut shard = table.shard_of(*key);
+            shard.index.remove(key.print().fingerprint(), *place);
+            table.free(shard.forget(*key));
+        }
+        table.numbers().for_each(|number| table.end_writing(&mut table.shard(number)));
+        Counters::add(&self.engine.counters.commits, 1);
+        Counters::add(&self.engine.counters.written, batch.moves.iter().filter(|entry| entry.to != 0).count() as u64);
+        self.note_limits();
+    }
+
+    /// Says aloud, once, that the file is full.
+    fn note_limits(&mut self) {
+        let live = self.engine.table.in_file() as u64;
+        let crowded = self.engine.limits.are_crowded(&self.log, live);
+        if crowded && !self.crowded {
+            tracing::warn!("the store has reached store.size_max: the oldest triplets that wait are forgotten");
+        }
+        self.crowded = crowded;
+        self.engine.full.store(self.engine.limits.are_passed(&self.log, live), Ordering::Relaxed);
+    }
+
+    /// After a failure nothing is sure. The file is opened anew: either it has the batch, or it has not, or it is damaged.
+    fn recover(&mut self, fault: Fault, log: Log, batch: &Batch) -> bool {
+        self.failing = true;
+        self.engine.file.close();
+        let opened = match fault {
+            Fault::Damaged(why) => Err(Fault::Damaged(why)),
+            _ => self.engine.file.reopen(self.engine.secret),
+        };
+        match opened {
+            Ok(next) if next == log.next_row && next != self.log.next_row => {
+                self.settle(log, batch);
+                return true;
+            }
+            Ok(next) if next == self.log.next_row => self.abandon(),
+            Ok(next) => {
+                self.abandon();
+                self.lose_file(next);
+            }
+            Err(fault) => {
+                self.abandon();
+                self.begin_anew(&fault);
+            }
+        }
+        false
+    }
+
+    /// Whether the file is open, after a failure.
+    fn reopened(&mut self) -> bool {
+        if self.engine.file.with(|_| Ok(())).is_ok() {
+            return true;
+        }
+        match self.engine.file.reopen(self.engine.secret) {
+            Ok(next) if next == self.log.next_row => true,
+            Ok(next) => {
+                self.lose_file(next);
+                true
+            }
+            Err(fault) => {
+                self.engine.complain("open", &fault);
+                self.begin_anew(&fault);
+                false
+            }
+        }
+    }
+
+    /// Sets a damaged file aside; the next commit begins another.
+    fn begin_anew(&mut self, fault: &Fault) {
+        let Fault::Damaged(why) = fault else { return };
+        match self.engine.file.set_aside(why) {
+            Ok(()) => self.lose_file(0),
+            Err(error) => self.engine.complain("rename", &Fault::Failed(error)),
+        }
+    }
+
+    /// What the batch held waits again.
+    fn abandon(&self) {
+        let table = &self.engine.table;
+        table.numbers().for_each(|number| table.free(table.shard(number).abandon_writing()));
+    }
+
+    /// The file that memory knew is gone; the numbers of its blocks are not used again.
+    fn lose_file(&mut self, next_row: u64) {
+        let table = &self.engine.table;
+        table.numbers().for_each(|number| table.shard(number).lose_file());
+        self.log = Log { next_block: self.log.next_block, next_row, octets: 0, records: 0 };
+    }
+}
+
+/// The one transaction of a commit.
+fn write(
+    engine: &Engine,
+    database: &Database,
+    log: &mut Log,
+    batch: &mut Batch,
+    latest: Option<(Seconds, Terms)>,
+) -> Result<(), Fault> {
+    let write = database.begin_write()?;
+    {
+        let mut tables = Tables { journal: write.open_table(JOURNAL)?, blocks: write.open_table(BLOCKS)? };
+        if let Some(latest) = latest {
+            sweep(engine, &mut tables, log, batch, latest)?;
+        }
+        batch.weigh();
+        for (number, block) in &batch.blocks {
+            tables.blocks.insert(number, block.as_slice())?;
+        }
+        for row in &batch.journal {
+            tables.journal.insert(log.next_row, row.write().as_slice())?;
+            log.next_row += 1;
+            log.octets += row.octets;
+            log.records += row.records();
+        }
+        write.open_table(META)?.insert("waits", engine.waits.write().as_slice())?;
+    }
+    write.commit()?;
+    log.next_block = batch.next;
+    Ok(())
+}

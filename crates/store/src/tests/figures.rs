@@ -1,0 +1,97 @@
+//! What it costs, printed: `cargo test --release -p store -- --ignored --nocapture figures`.
+
+use std::time::Instant;
+
+use super::*;
+use crate::Config;
+
+/// Attempts that are measured at once.
+const ATTEMPTS: u32 = 400_000;
+
+/// Attempts by `threads` callers from the number `first` on, each `spread` numbers from the next, waiting while the disk is
+/// behind. The time runs until all is written.
+fn measure(name: &str, store: &Store, threads: u32, now: Seconds, number: impl Fn(u32) -> u32 + Sync) {
+    let (start, cpu) = (Instant::now(), cpu_seconds());
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let number = &number;
+            scope.spawn(move || {
+                run(async {
+                    for count in (thread..ATTEMPTS).step_by(threads as usize) {
+                        while let Err(error) = attempt(store, number(count) % 60_000, number(count), now).await {
+                            assert_eq!(error, Unavailable::Busy);
+                            commit(store).await;
+                        }
+                    }
+                });
+            });
+        }
+    });
+    run(commit(store));
+    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let each = |seconds: f64| seconds * 1e6 / f64::from(ATTEMPTS);
+    let rss = resident();
+    println!(
+        "{name:34} {threads} threads {:9.0}/s  {:5.2} µs, of processors {:5.2} µs  resident {rss} MiB",
+        f64::from(ATTEMPTS) / wall,
+        each(wall),
+        each(cpu)
+    );
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
+}
+
+/// What all threads have used.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = Vec::from_iter(stat.rsplit_once(')').unwrap().1.split_whitespace());
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+#[test]
+#[ignore = "takes minutes and proves nothing by itself"]
+fn figures() {
+    let rows = std::env::var("PORTCULLIS_STORE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(100_000);
+    for rows in [0, rows] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&Config::default(), directory.path()).unwrap();
+        let start = Instant::now();
+        run(async {
+            for number in 0..rows {
+                while attempt(&store, number % 60_000, number, 1_000).await.is_err() {
+                    commit(&store).await;
+                }
+            }
+            commit(&store).await;
+        });
+        println!("{rows} rows written in {:.1} s", start.elapsed().as_secs_f64());
+        let mut next = rows;
+        for threads in [1, 2] {
+            measure("new", &store, threads, 1_000, |count| next + count);
+            next += ATTEMPTS;
+        }
+        for threads in [1, 2] {
+            let numbers = Random(7).below(1) + 20_000;
+            measure("known, of 20,000", &store, threads, 1_010, |count| count % numbers);
+            let all = u64::from(next);
+            let anywhere =
+                |count: u32| (u64::from(count).wrapping_mul(2_654_435_761_u64 + u64::from(threads)) % all) as u32;
+            measure("known, of all", &store, threads, 1_020, anywhere);
+        }
+        let size = run(store.stats()).unwrap().file_size;
+        run(store.close());
+        let start = Instant::now();
+        let store = Store::open(&Config::default(), directory.path()).unwrap();
+        println!(
+            "file {} MiB, opened in {:.2} s, resident {} MiB",
+            size >> 20,
+            start.elapsed().as_secs_f64(),
+            resident()
+        );
+        run(store.close());
+    }
+}
