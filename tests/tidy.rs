@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &["facts"]),
     ("dns", &["facts"]),
     ("net", &["facts"]),
+    ("store", &["facts"]),
     ("judge", &["dns", "facts"]),
     ("doors", &["judge", "net", "dns", "wire", "facts"]),
     ("portcullis", &["doors", "judge", "net", "dns", "wire", "facts"]),
@@ -18,12 +19,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PLACES: &[(&str, &[&str])] = &[
     ("tokio::spawn", &["net", "dns", "portcullis"]),
     ("thread::spawn", &["portcullis"]),
-    ("thread::Builder", &["net", "portcullis"]),
+    ("thread::Builder", &["net", "store", "portcullis"]),
     ("UdpSocket", &["dns"]),
     ("TcpListener", &["net"]),
     ("UnixListener", &["net"]),
-    ("Instant::now", &["net", "dns", "doors", "portcullis"]),
-    ("SystemTime::now", &["doors", "portcullis"]),
+    ("Instant::now", &["net", "dns", "store", "doors", "portcullis"]),
+    ("SystemTime::now", &["store", "doors", "portcullis"]),
     ("unbounded_channel", &[]),
     ("mpsc::channel()", &[]),
 ];

@@ -44,9 +44,9 @@ use crate::{Error, Unavailable};
 /// The name of the file in its directory.
 const FILE: &str = "portcullis.redb";
 /// How many entries memory keeps besides those that wait to be written.
-pub(crate) const RECENT_MAX: usize = 262_144;
+pub(crate) const RECENT_MAX: usize = 131_072;
 /// How many octets of memory the changes may take that wait to be written; over it nothing new is remembered.
-const WAITING_MAX: usize = 24 << 20;
+const WAITING_MAX: usize = 16 << 20;
 /// Threads that read, so that one slow read does not hold up all.
 const READERS: usize = 2;
 /// How many jobs wait for a reader; who asks for more waits as well.

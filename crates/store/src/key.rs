@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 pub(crate) struct Key(pub u128);
 
 /// The first 40 bits of a key: by these the index knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Print(pub u64);
 
 /// A key, with the names that belong to it in their written form.

@@ -183,3 +183,41 @@ fn take<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], Damaged> {
     *from = rest;
     Ok(*taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::record::Row;
+    use crate::greylist::Client;
+
+    #[test]
+    fn the_journal_says_what_the_blocks_have() {
+        // The lower half of a block's number is its place, and 0 is none.
+        let first = (7 << 32) + u64::from(u32::MAX) - 20;
+        let mut batch = Batch::new(first, 99);
+        let names = [b'x'; 900];
+        let row = Row::Client(Client { count: 1, last: 1 });
+        for number in 0..1_200_u32 {
+            let key = Key(u128::from(number) << 90);
+            batch.add(&Record { key, row, names: &names }, number, number % 2 == 0);
+        }
+        batch.forget(Key(5 << 90), 77);
+        batch.weigh();
+        assert!(!batch.is_empty());
+        assert_eq!(batch.moves.len(), 1_200);
+        assert!(batch.moves.iter().all(|entry| entry.to != 0));
+        assert!(batch.blocks.iter().all(|(_, block)| block.len() <= BLOCK_MAX));
+        assert_eq!(batch.journal.len(), 300_usize.div_ceil(ROW_BLOCKS_MAX));
+        let numbers = Vec::from_iter(batch.journal.iter().flat_map(JournalRow::numbers));
+        assert_eq!(numbers, Vec::from_iter(batch.blocks.iter().map(|(number, _)| *number)));
+        assert_eq!(batch.journal.iter().map(JournalRow::records).sum::<u64>(), 1_200);
+        assert_eq!(batch.journal.iter().map(|row| row.removed.len()).sum::<usize>(), 599 + 1);
+        for row in &batch.journal {
+            let written = row.write();
+            assert_eq!(written.len(), row.len());
+            assert_eq!(JournalRow::read(&written).as_ref(), Ok(row));
+            assert_eq!(JournalRow::read(&written[..written.len() - 1]), Err(Damaged));
+            assert!(row.octets >= row.blocks.len() as u64 * 4_096);
+        }
+    }
+}

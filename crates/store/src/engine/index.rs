@@ -26,10 +26,7 @@ impl Index {
     }
 
     pub(crate) fn insert(&mut self, fingerprint: u32, place: u32) {
-        // Four fifths full, a search for what is not there sees about a dozen neighbours: two cache lines.
-        if (self.len + 1) * 5 > self.slots.len() * 4 {
-            self.grow();
-        }
+        self.reserve(1);
         self.put(slot(fingerprint, place));
         self.len += 1;
     }
@@ -60,6 +57,17 @@ impl Index {
         true
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let len = self.slots.len();
+        // Four fifths full, a search for what is not there sees about a dozen neighbours: two cache lines.
+        let needed = (self.len + more) * 5 / 4 + 1;
+        if needed > len {
+            let slots = std::mem::replace(&mut self.slots, vec![0; needed.max(len + len / 8 + 8)]);
+            slots.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.put(slot));
+        }
+    }
+
     /// Where the search for a fingerprint begins. It keeps their order, so that growing walks straight through memory.
     fn home(&self, fingerprint: u32) -> usize {
         ((u64::from(fingerprint) * self.slots.len() as u64) >> 32) as usize
@@ -78,12 +86,6 @@ impl Index {
             at = (at + 1) % len;
         }
         self.slots[at] = slot;
-    }
-
-    fn grow(&mut self) {
-        let larger = self.slots.len() + self.slots.len() / 4 + 8;
-        let slots = std::mem::replace(&mut self.slots, vec![0; larger]);
-        slots.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.put(slot));
     }
 }
 

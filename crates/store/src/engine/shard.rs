@@ -35,7 +35,7 @@ pub(crate) struct Read {
 #[derive(Debug)]
 pub(crate) enum Looked {
     Known(Option<Known>),
-    /// One of these places may have it; the newest is not known from the order.
+    /// One of these places has it, or none does.
     InFile(Vec<u32>),
 }
 

@@ -105,11 +105,37 @@ async fn copy_under_load(store: &Store, path: &Path, round: u32) -> Vec<u8> {
         for number in 0..40 {
             attempt(store, number, round * 40 + number, 1_000).await.unwrap();
         }
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             commit(store).await;
         }
     }
     copy
+}
+
+/// Somebody writes over the file while it is open. Sooner or later that is noticed, and the mail flows on.
+#[test]
+fn a_file_damaged_while_it_is_open_is_replaced() {
+    let directory = filled();
+    let path = directory.path().join(FILE);
+    let store = open_tiny(directory.path(), 64 << 20);
+    let len = fs::metadata(&path).unwrap().len();
+    File::options().write(true).open(&path).unwrap().write_all(&vec![0xa5; len as usize]).unwrap();
+    run(async {
+        for number in 0..3_000 {
+            // What is known cannot be read any more, so these are answered or pass.
+            let _ = attempt(&store, number, number, 200_000 + number).await;
+        }
+        let mut tries = 0..9;
+        while store.forget("nobody").await.is_err() {
+            assert!(tries.next().is_some(), "the store does not recover");
+        }
+        store.close().await;
+    });
+    drop(store);
+    let store = open_tiny(directory.path(), 64 << 20);
+    assert_eq!(run(attempt(&store, 9_000, 9_000, 300_000)), Ok(Greylisted::New { wait: TERMS.delay }));
+    run(store.close());
+    assert_eq!(set_aside(directory.path()).len(), 1);
 }
 
 #[test]

@@ -7,27 +7,39 @@ use crate::Config;
 
 /// Attempts that are measured at once.
 const ATTEMPTS: u32 = 400_000;
+/// Who asks at once.
+const CALLERS: u32 = 16;
 
-/// Attempts by `threads` callers from the number `first` on, each `spread` numbers from the next, waiting while the disk is
+/// Attempts by 16 callers on `threads` threads, each for the triplet of the `number` of its count, waiting while the disk is
 /// behind. The time runs until all is written.
-fn measure(name: &str, store: &Store, threads: u32, now: Seconds, number: impl Fn(u32) -> u32 + Sync) {
+fn measure(
+    name: &str,
+    store: &Store,
+    threads: usize,
+    now: Seconds,
+    number: impl Fn(u32) -> u32 + Copy + Send + 'static,
+) {
     let (start, cpu) = (Instant::now(), cpu_seconds());
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let number = &number;
-            scope.spawn(move || {
-                run(async {
-                    for count in (thread..ATTEMPTS).step_by(threads as usize) {
-                        while let Err(error) = attempt(store, number(count) % 60_000, number(count), now).await {
-                            assert_eq!(error, Unavailable::Busy);
-                            commit(store).await;
-                        }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap();
+    runtime.block_on(async {
+        let callers = (0..CALLERS).map(|caller| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for count in (caller..ATTEMPTS).step_by(CALLERS as usize) {
+                    while let Err(error) = attempt(&store, number(count) % 60_000, number(count), now).await {
+                        assert_eq!(error, Unavailable::Busy);
+                        commit(&store).await;
                     }
-                });
-            });
+                    // As it would do between two requests.
+                    tokio::task::yield_now().await;
+                }
+            })
+        });
+        for caller in Vec::from_iter(callers) {
+            caller.await.unwrap();
         }
+        commit(store).await;
     });
-    run(commit(store));
     let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let each = |seconds: f64| seconds * 1e6 / f64::from(ATTEMPTS);
     let rss = resident();
@@ -56,42 +68,39 @@ fn cpu_seconds() -> f64 {
 #[ignore = "takes minutes and proves nothing by itself"]
 fn figures() {
     let rows = std::env::var("PORTCULLIS_STORE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(100_000);
-    for rows in [0, rows] {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&Config::default(), directory.path()).unwrap();
-        let start = Instant::now();
-        run(async {
-            for number in 0..rows {
-                while attempt(&store, number % 60_000, number, 1_000).await.is_err() {
-                    commit(&store).await;
-                }
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::default(), directory.path()).unwrap();
+    let start = Instant::now();
+    run(async {
+        for number in 0..rows {
+            while attempt(&store, number % 60_000, number, 1_000).await.is_err() {
+                commit(&store).await;
             }
-            commit(&store).await;
-        });
-        println!("{rows} rows written in {:.1} s", start.elapsed().as_secs_f64());
-        let mut next = rows;
-        for threads in [1, 2] {
-            measure("new", &store, threads, 1_000, |count| next + count);
-            next += ATTEMPTS;
         }
-        for threads in [1, 2] {
-            let numbers = Random(7).below(1) + 20_000;
-            measure("known, of 20,000", &store, threads, 1_010, |count| count % numbers);
-            let all = u64::from(next);
-            let anywhere =
-                |count: u32| (u64::from(count).wrapping_mul(2_654_435_761_u64 + u64::from(threads)) % all) as u32;
-            measure("known, of all", &store, threads, 1_020, anywhere);
-        }
-        let size = run(store.stats()).unwrap().file_size;
-        run(store.close());
+        commit(&store).await;
+    });
+    println!("{rows} rows written in {:.1} s", start.elapsed().as_secs_f64());
+    let mut next = rows;
+    for threads in [1, 2] {
+        measure("new", &store, threads, 1_000, move |count| next + count);
+        next += ATTEMPTS;
+    }
+    for threads in [1, 2] {
+        measure("known, of 20,000", &store, threads, 1_010, |count| count % 20_000);
+        let all = u64::from(next);
+        let anywhere =
+            move |count: u32| (u64::from(count).wrapping_mul(2_654_435_761_u64 + threads as u64) % all) as u32;
+        measure("known, of all", &store, threads, 1_020, anywhere);
+    }
+    println!("file {} MiB", run(store.stats()).unwrap().file_size >> 20);
+    let crashed = tempfile::tempdir().unwrap();
+    std::fs::copy(directory.path().join("portcullis.redb"), crashed.path().join("portcullis.redb")).unwrap();
+    run(store.close());
+    drop(store);
+    for (name, directory) in [("closed", directory), ("crashed", crashed)] {
         let start = Instant::now();
         let store = Store::open(&Config::default(), directory.path()).unwrap();
-        println!(
-            "file {} MiB, opened in {:.2} s, resident {} MiB",
-            size >> 20,
-            start.elapsed().as_secs_f64(),
-            resident()
-        );
+        println!("{name}: opened in {:.2} s, resident {} MiB", start.elapsed().as_secs_f64(), resident());
         run(store.close());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::Config;
 
 /// Attempts that are never repeated, until the file is full: it does not grow over its limit, and what passed stays.
 #[test]
@@ -109,7 +110,7 @@ fn changes_that_wait_are_bounded() {
 #[test]
 fn a_file_that_is_rewritten_stays_small() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open_tiny(directory.path(), 1 << 30);
+    let store = Store::open(&Config::default(), directory.path()).unwrap();
     run(async {
         for round in 0..30 {
             for number in 0..4_000 {
