@@ -1,10 +1,11 @@
-//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [quick]`.
+//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [quick]`.
 //!
 //! A target that is missed makes the run fail, unless `PORTCULLIS_BENCH_REPORT_ONLY=1`. With `quick` everything is
 //! done with a tenth of the requests, to see that it works; its figures prove nothing, and no target counts.
 
 mod chain;
 mod figures;
+mod greylist;
 mod load;
 mod memory;
 mod server;
@@ -27,8 +28,13 @@ use support::peers::program;
 /// Measures one thing, prints it, and says whether all targets were met. It is told whether to be quick.
 type Scenario = fn(bool) -> bool;
 
-const SCENARIOS: [(&str, Scenario); 4] =
-    [("waves", waves::run), ("throughput", throughput::run), ("memory", memory::run), ("tables", tables::run)];
+const SCENARIOS: [(&str, Scenario); 5] = [
+    ("waves", waves::run),
+    ("throughput", throughput::run),
+    ("memory", memory::run),
+    ("tables", tables::run),
+    ("greylist", greylist::run),
+];
 const QUICK: &str = "quick";
 
 fn main() -> ExitCode {
@@ -44,7 +50,7 @@ fn main() -> ExitCode {
     }
     let is_known = |word: &String| word == QUICK || SCENARIOS.iter().any(|(name, _)| name == word);
     if let Some(word) = words.iter().find(|word| !is_known(word)) {
-        eprintln!("no scenario \"{word}\": there are waves, throughput, memory, tables, and the word quick");
+        eprintln!("no scenario \"{word}\": there are waves, throughput, memory, tables, greylist, and the word quick");
         return ExitCode::from(2);
     }
     print_machine();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::support::postgrey::Postgrey;
 use super::support::wait_for;
 use super::thoughtless;
 
@@ -40,6 +41,17 @@ impl Server {
     pub fn thoughtless() -> Self {
         let mut command = Command::new(std::env::current_exe().expect("the running program has a path"));
         Self::start(command.arg(thoughtless::NAME), tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// A postgrey with empty lists.
+    pub fn postgrey() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (path, empty) = (directory.path(), directory.path().join("empty"));
+        fs::write(&empty, "").expect("the directory is ours");
+        let list = empty.to_str().expect("temporary directories are text");
+        let postgrey = Postgrey::start(path, [list; 2], &["--delay=300"]);
+        let address = postgrey.endpoint().trim_start_matches("inet:").parse().expect("an address");
+        Self { child: postgrey.into_child(), directory, address }
     }
 
     fn start(command: &mut Command, directory: TempDir) -> Self {

@@ -4,6 +4,7 @@
 
 mod bad_configs;
 mod explain;
+mod greylist;
 mod policy_service;
 mod postfix;
 mod serve;

@@ -1,16 +1,11 @@
 //! `check_policy_service` and `sleep` through the program, with a second Portcullis and a real postgrey as the service.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::support::peers::{Peer, present};
 use crate::support::policy::Connection;
-use crate::support::{peers, program, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::postgrey::{Postgrey, free_port};
+use crate::support::program;
 
 const RCPT: &[(&str, &str)] = &[
     ("protocol_state", "RCPT"),
@@ -27,11 +22,6 @@ fn config(recipient: &str, postfix: &str) -> String {
         "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = '''{recipient}'''\n[postfix]\n{postfix}\n\
          [doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n"
     )
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]
@@ -73,46 +63,17 @@ fn nobody_there_and_another_default_action() {
     assert!(action.starts_with("450 4.7.1 ") && action.contains("later"), "{action}");
 }
 
-/// A postgrey that is killed when dropped.
-struct Postgrey(Child);
-
-impl Drop for Postgrey {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Postgrey {
-    fn start(directory: &Path, port: u16) -> Self {
-        let empty = directory.join("empty");
-        fs::write(&empty, "").unwrap();
-        let child = Command::new(peers::program("postgrey").unwrap())
-            .arg(format!("--inet=127.0.0.1:{port}"))
-            .arg(format!("--dbdir={}", directory.display()))
-            .arg(format!("--whitelist-clients={}", empty.display()))
-            .arg(format!("--whitelist-recipients={}", empty.display()))
-            .arg("--greylist-text=Come back")
-            .args(["--delay=300", "--user=root", "--group=root"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let postgrey = Self(child);
-        wait_for("postgrey", PATIENCE, || TcpStream::connect(("127.0.0.1", port)).ok());
-        postgrey
-    }
-}
-
 #[test]
 fn postgrey_defers_whom_it_does_not_know() {
     if !present("policy_service::postgrey", &[Peer::Root, Peer::Program("postgrey")]) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let _postgrey = Postgrey::start(directory.path(), port);
-    let ours = program::Server::start(&config(&format!("check_policy_service inet:127.0.0.1:{port}"), ""));
+    let empty = directory.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    let lists = [empty.to_str().unwrap(); 2];
+    let postgrey = Postgrey::start(directory.path(), lists, &["--greylist-text=Come back", "--delay=300"]);
+    let ours = program::Server::start(&config(&format!("check_policy_service {}", postgrey.endpoint()), ""));
     let mut postfix = Connection::open(&ours.endpoint()).unwrap();
     for _ in 0..2 {
         let action = postfix.ask(RCPT).unwrap();

@@ -10,14 +10,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dns", &["facts"]),
     ("net", &["facts"]),
     ("store", &["facts"]),
-    ("judge", &["dns", "facts"]),
-    ("doors", &["judge", "net", "dns", "wire", "facts"]),
-    ("portcullis", &["doors", "judge", "net", "dns", "wire", "facts"]),
+    ("judge", &["dns", "store", "facts"]),
+    ("doors", &["judge", "store", "net", "dns", "wire", "facts"]),
+    ("portcullis", &["doors", "judge", "store", "net", "dns", "wire", "facts"]),
 ];
 
 /// Words that may stand only in the crates named.
 const PLACES: &[(&str, &[&str])] = &[
-    ("tokio::spawn", &["net", "dns", "portcullis"]),
+    ("tokio::spawn", &["net", "dns", "store", "portcullis"]),
     ("thread::spawn", &["portcullis"]),
     ("thread::Builder", &["net", "store", "portcullis"]),
     ("UdpSocket", &["dns"]),

@@ -10,6 +10,7 @@ pub mod peers;
 pub mod policy;
 pub mod policy_service;
 pub mod postfix;
+pub mod postgrey;
 pub mod program;
 pub mod random;
 pub mod sasl;

@@ -56,12 +56,17 @@ struct Lines {
 impl Server {
     /// Starts a server with this configuration, and waits until it listens.
     pub fn start(config: &str) -> Self {
+        Self::start_in(config, None)
+    }
+
+    /// The same with its state in this directory.
+    pub fn start_in(config: &str, state: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         fs::write(directory.path().join("portcullis.toml"), config).expect("a file in our own directory");
         let mut child = command()
             .args(["serve", "--config"])
             .arg(directory.path().join("portcullis.toml"))
-            .env("STATE_DIRECTORY", directory.path())
+            .env("STATE_DIRECTORY", state.unwrap_or(directory.path()))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

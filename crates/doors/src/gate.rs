@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 use dns::Dns;
 use facts::{Decision, DecisionId, Facts, Stage, Verdict};
 
+use store::Store;
+
 use crate::outside::outside;
 use crate::policy;
 use crate::record::{Entry, Recorder};
@@ -60,23 +62,29 @@ impl Counters {
 impl Gate {
     /// A gate that decides by `settings` until others are stored.
     #[must_use]
-    pub fn new(settings: Arc<judge::Settings>, dns: Dns, recorder: Recorder) -> Self {
+    pub fn new(settings: Arc<judge::Settings>, dns: Dns, store: Store, recorder: Recorder) -> Self {
         Self {
             settings: ArcSwap::new(settings),
             dns: ArcSwap::from_pointee(dns),
             counters: Counters::default(),
-            outside: outside(),
+            outside: outside(store),
             recorder,
             ids: Ids::new(),
         }
     }
 
     /// Decides, counts the decision and writes its log line. After `deadline` what the DNS has not answered counts
-    /// as a temporary failure, and policy services have not answered. `door`: the door's name, for the log.
-    pub async fn decide(&self, door: &str, facts: &Facts, stage: Stage, deadline: Duration) -> Decision {
+    /// as a temporary failure, and policy services have not answered. `now`: the time to decide by. `door`: the door's name, for the log.
+    pub async fn decide(
+        &self,
+        door: &str,
+        facts: &Facts,
+        stage: Stage,
+        now: SystemTime,
+        deadline: Duration,
+    ) -> Decision {
         let settings = self.settings.load();
         let asker = self.dns.load().asker().with_deadline(deadline);
-        let now = SystemTime::now();
         let decision = judge::decide(&settings, &asker, &self.outside, facts, stage, self.ids.next(now), now).await;
         self.counters.decisions(decision.verdict).fetch_add(1, Relaxed);
         self.recorder.record(&Entry { door, facts, decision: &decision, elapsed: asker.elapsed() });

@@ -5,10 +5,11 @@ use std::io;
 use futures_util::FutureExt;
 use judge::{Outside, PolicyAnswer, PolicyQuery};
 use net::Client;
+use store::Store;
 use wire::policy::{ProtocolState, Question, push_request, reply};
 
-/// The means to ask policy services on connections that all decisions share, and to wait.
-pub(crate) fn outside() -> Outside {
+/// The means to ask policy services on connections that all decisions share, to wait, and to remember.
+pub(crate) fn outside(store: Store) -> Outside {
     let client = Client::default();
     Outside::new(
         move |query| {
@@ -16,6 +17,7 @@ pub(crate) fn outside() -> Outside {
             async move { ask(&client, query).await }.boxed()
         },
         |duration| tokio::time::sleep(duration).boxed(),
+        store,
     )
 }
 

@@ -10,7 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use net::{Idle, Limits, Listen, Listener, Peer, Stream, Workers};
@@ -61,7 +61,7 @@ pub struct Door {
     pub gate: Arc<Gate>,
     /// How to serve.
     pub config: Config,
-    /// Whether a request may ask for a panic, to prove that it is caught.
+    /// Whether a request may ask for a panic, to prove that it is caught, and say what time it is.
     pub testing: bool,
 }
 
@@ -112,8 +112,15 @@ impl Door {
                 return None;
             }
         };
-        let decision = self.gate.decide(NAME, &facts, state.stage(), self.config.deadline).await;
+        let now = self.now(request);
+        let decision = self.gate.decide(NAME, &facts, state.stage(), now, self.config.deadline).await;
         action::action(&decision, request, state, self.config.permit)
+    }
+
+    /// The time to decide by: the clock's, or under test what the request says.
+    fn now(&self, request: &Request<'_>) -> SystemTime {
+        let steered = self.testing.then(|| request.policy_test_time.parse().ok().map(Duration::from_secs)).flatten();
+        steered.map_or_else(SystemTime::now, |since| UNIX_EPOCH + since)
     }
 
     /// As [`Self::answer`], but what cannot be answered gets the failure action, a fault of ours included.

@@ -70,6 +70,8 @@ pub enum Reason {
     PolicyService,
     /// A DNS list of welcome hosts.
     WelcomeListed,
+    /// A sender that is not known must come back later.
+    Greylisted,
     /// A DNS block list.
     BlockListed,
     /// The client has no PTR record.

@@ -163,6 +163,8 @@ pub struct Facts {
     pub recipient: Option<Recipient>,
     /// The argument of ETRN, where that is what the client said.
     pub etrn_domain: Option<Arc<str>>,
+    /// Tells messages apart (a hash of the policy protocol's `instance`). `None`: nobody told.
+    pub instance: Option<u64>,
 }
 
 impl Facts {
@@ -176,6 +178,7 @@ impl Facts {
             envelope: self.envelope.clone().filter(|_| stage >= Stage::Mail),
             recipient: self.recipient.clone().filter(|_| stage >= Stage::Rcpt),
             etrn_domain: self.etrn_domain.clone().filter(|_| stage >= Stage::Etrn),
+            instance: self.instance,
         }
     }
 
@@ -189,6 +192,7 @@ impl Facts {
             envelope: None,
             recipient: None,
             etrn_domain: None,
+            instance: None,
         }
     }
 }

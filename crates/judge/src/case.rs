@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use dns::lists::reversed;
 use facts::{
@@ -21,6 +22,7 @@ pub(crate) struct Case {
     pub(crate) outside: Outside,
     /// Where the session stands, or stood when these facts were known.
     pub(crate) stage: Stage,
+    pub(crate) now: SystemTime,
     /// Where the sender's and the recipient's mail goes: several restrictions want to know.
     destinations: [OnceLock<Destination>; 2],
     /// The client's address as the DNS is asked for it: by every list.
@@ -34,6 +36,7 @@ impl Case {
         stage: Stage,
         asker: dns::Asker,
         outside: Outside,
+        now: SystemTime,
     ) -> Self {
         Self {
             settings,
@@ -41,6 +44,7 @@ impl Case {
             asker,
             outside,
             stage,
+            now,
             destinations: Default::default(),
             reversed_address: OnceLock::new(),
         }

@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+mod greylist;
 mod policy_action;
 mod postfix;
 mod texts;
 
+pub use greylist::Greylist;
 pub use policy_action::PolicyAction;
 pub use postfix::{Postfix, ReplyCode, TempfailAction};
 pub use texts::Texts;
@@ -35,6 +37,8 @@ pub struct Config {
     pub restrictions: Restrictions,
     /// Parameters of main.cf, by their names.
     pub postfix: Postfix,
+    /// Greylisting.
+    pub greylist: Greylist,
     /// What is peculiar to one DNS list, by its zone.
     pub lists: BTreeMap<String, ListConfig>,
 }
@@ -51,6 +55,7 @@ impl Default for Config {
             mode: Mode::default(),
             restrictions: Restrictions::default(),
             postfix: Postfix::default(),
+            greylist: Greylist::default(),
             lists: BTreeMap::new(),
         }
     }
@@ -129,6 +134,7 @@ impl Default for Restrictions {
                 "reject_rhsbl_sender dbl.spamhaus.org",
                 "permit_dnswl_client list.dnswl.org=127.0.[0..255].[1..3]",
                 "reject_rbl_client zen.spamhaus.org",
+                "check_greylist",
             ]),
             data: Texts::default(),
             end_of_data: Texts::default(),

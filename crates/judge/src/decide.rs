@@ -26,7 +26,7 @@ pub async fn decide(
     id: DecisionId,
     now: SystemTime,
 ) -> Decision {
-    let walk = Walk::new(cases(settings, asker, outside, facts, stage));
+    let walk = Walk::new(cases(settings, asker, outside, facts, stage, now));
     let (mut settled, actions, mut findings) = walk.decide(stage).await;
     let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
     if lacks_helo(settings, facts, stage) && !is_refused {
@@ -59,8 +59,11 @@ fn cases<'a>(
     outside: &Outside,
     facts: &'a Facts,
     stage: Stage,
+    now: SystemTime,
 ) -> impl Iterator<Item = (&'a List, Arc<Case>)> {
-    let case = |facts, stage| Arc::new(Case::new(Arc::clone(settings), facts, stage, asker.clone(), outside.clone()));
+    let case = move |facts, stage| {
+        Arc::new(Case::new(Arc::clone(settings), facts, stage, asker.clone(), outside.clone(), now))
+    };
     let whole = case(facts.clone(), stage);
     settings.lists.iter().filter(move |list| speaks(settings, list, facts, stage)).map(move |list| {
         let is_early = !settings.delay_reject && list.stage < stage;

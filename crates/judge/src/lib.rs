@@ -10,6 +10,7 @@ mod case;
 mod config;
 mod decide;
 mod destination;
+mod greylist;
 mod macros;
 mod maps;
 mod outside;
@@ -27,7 +28,9 @@ pub mod tables;
 mod verdict;
 mod walk;
 
-pub use config::{Config, ListConfig, Mode, PolicyAction, Postfix, ReplyCode, Restrictions, TempfailAction, Texts};
+pub use config::{
+    Config, Greylist, ListConfig, Mode, PolicyAction, Postfix, ReplyCode, Restrictions, TempfailAction, Texts,
+};
 pub use decide::decide;
 pub use outside::{Outside, PolicyAnswer, PolicyQuery, PolicyService};
 pub use place::{Mistake, Place};

@@ -1,11 +1,13 @@
-//! What the judge must reach beyond the DNS: an administrator's own policy services, and time that passes.
+//! What the judge must reach beyond the DNS: an administrator's own policy services, time that passes, and memory.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use facts::{Endpoint, Facts, Stage, Terms};
 use futures_util::future::BoxFuture;
+use store::Store;
 
 use crate::config::PolicyAction;
 
@@ -36,6 +38,9 @@ pub struct PolicyQuery {
 /// The action that a policy service wants, or why there is none, in words.
 pub type PolicyAnswer = Result<String, String>;
 
+/// How many messages are known that have their `X-Greylist` header.
+const INSTANCES_MAX: usize = 64;
+
 /// The means to reach what lies outside. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct Outside(Option<Arc<Means>>);
@@ -43,15 +48,19 @@ pub struct Outside(Option<Arc<Means>>);
 struct Means {
     ask: Box<dyn Fn(PolicyQuery) -> BoxFuture<'static, PolicyAnswer> + Send + Sync>,
     sleep: Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+    store: Store,
+    instances: Mutex<VecDeque<u64>>,
 }
 
 impl Outside {
     /// Policy services are asked by `ask`, and `sleep` lets time pass. Neither needs to know of a decision's deadline.
+    /// `store` remembers.
     pub fn new(
         ask: impl Fn(PolicyQuery) -> BoxFuture<'static, PolicyAnswer> + Send + Sync + 'static,
         sleep: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+        store: Store,
     ) -> Self {
-        Self(Some(Arc::new(Means { ask: Box::new(ask), sleep: Box::new(sleep) })))
+        Self(Some(Arc::new(Means { ask: Box::new(ask), sleep: Box::new(sleep), store, instances: Mutex::default() })))
     }
 
     /// Nothing outside is touched: what acts says what it would do, and has no say.
@@ -63,6 +72,25 @@ impl Outside {
     /// The answer of a policy service; `None` where nothing outside is touched.
     pub(crate) fn ask(&self, query: impl FnOnce() -> PolicyQuery) -> Option<BoxFuture<'static, PolicyAnswer>> {
         self.0.as_deref().map(|means| (means.ask)(query()))
+    }
+
+    /// The memory of greylisting; `None` where nothing outside is touched.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.0.as_deref().map(|means| &means.store)
+    }
+
+    /// Whether this message is seen for the first time here, as far as we remember; one that nobody names always is.
+    pub(crate) fn is_new_instance(&self, instance: Option<u64>) -> bool {
+        let (Some(means), Some(instance)) = (self.0.as_deref(), instance) else { return true };
+        let mut instances = means.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if instances.contains(&instance) {
+            return false;
+        }
+        if instances.len() == INSTANCES_MAX {
+            instances.pop_front();
+        }
+        instances.push_back(instance);
+        true
     }
 
     /// The end of a pause; `None` where nothing outside is touched.

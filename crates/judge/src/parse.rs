@@ -18,7 +18,7 @@ use crate::macros::expand;
 use crate::place::{Mistake, Place};
 use crate::restriction::{Access, Build, Entry, Kind, RENAMED, RESTRICTIONS, RETIRED, Restriction, Subject};
 use crate::restrictions::rbl_reply;
-use crate::tables::Table;
+use crate::tables::{Table, WELCOME_TYPES};
 use words::{Word, words};
 
 /// The most restrictions of one list, those of its classes counted.
@@ -244,6 +244,17 @@ impl<'a> Parser<'a> {
         self.words(texts).iter().filter_map(|word| self.table(word)).collect()
     }
 
+    /// The lists of greylisting in the files that `texts` name, `kind` being the type of such a table.
+    pub(crate) fn welcome_lists(&mut self, kind: &str, texts: &Texts) -> Vec<Arc<Table>> {
+        let words = self.words(texts).into_iter().map(|word| Word { text: format!("{kind}:{}", word.text), ..word });
+        words.collect::<Vec<_>>().iter().filter_map(|word| self.opened(word)).collect()
+    }
+
+    /// The DNS lists that `texts` name.
+    pub(crate) fn dns_lists(&mut self, texts: &Texts) -> Vec<DnsList> {
+        self.words(texts).iter().filter_map(|word| self.dns_list(word)).collect()
+    }
+
     /// Checks the reply for what a DNS list lists.
     pub(crate) fn rbl_reply(&mut self, template: &Spanned<String>) {
         if let Err(message) = rbl_reply::check(template.get_ref()) {
@@ -251,8 +262,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A table. What is wrong with its rows is told once.
+    /// A table that restrictions look things up in.
     fn table(&mut self, argument: &Word) -> Option<Arc<Table>> {
+        if let Some(kind) = WELCOME_TYPES.iter().find(|kind| argument.text.starts_with(&format!("{kind}:"))) {
+            self.mistake(argument, format!("{kind} is a key of [greylist], no type of table"));
+            return None;
+        }
+        self.opened(argument)
+    }
+
+    /// A table or a list. What is wrong with its rows is told once.
+    fn opened(&mut self, argument: &Word) -> Option<Arc<Table>> {
         if let Some(table) = self.tables.get(&argument.text) {
             return Some(Arc::clone(table));
         }
@@ -281,7 +301,7 @@ impl<'a> Parser<'a> {
             | Kind::RejectRhsbl(_, list)
             | Kind::PermitDnswlClient(list)
             | Kind::PermitRhswlClient(list) => self.list_config(list).is_none_or(|config| config.early),
-            Kind::CheckPolicyService(_) | Kind::Sleep(_) => false,
+            Kind::CheckGreylist | Kind::CheckPolicyService(_) | Kind::Sleep(_) => false,
             _ => true,
         }
     }
@@ -323,4 +343,4 @@ fn kept(text: String) -> &'static str {
 }
 
 /// Restrictions of the design that come with later versions.
-const UNBUILT: &[&str] = &["check_greylist", "check_spf"];
+const UNBUILT: &[&str] = &["check_spf"];

@@ -102,6 +102,8 @@ pub enum Kind {
     CheckServerAccess(Subject, RecordType, Arc<Access>),
     /// `check_policy_service`
     CheckPolicyService(Arc<PolicyService>),
+    /// `check_greylist`
+    CheckGreylist,
     /// `sleep`
     Sleep(Duration),
     /// One of Postfix's that has no say here, and why.

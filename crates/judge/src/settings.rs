@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 
 use crate::config::{self, Config, Postfix, Texts};
 use crate::destination::Class;
+use crate::greylist::Greylisting;
 use crate::maps::Maps;
 use crate::own_addresses::OwnAddresses;
 use crate::parse::{Parser, Tables};
@@ -44,6 +45,7 @@ pub struct Settings {
     pub(crate) own_addresses: OwnAddresses,
     pub(crate) permit_mx_backup_networks: NetworkList,
     pub(crate) maps: Maps,
+    pub(crate) greylist: Greylisting,
 }
 
 impl Settings {
@@ -60,6 +62,7 @@ impl Settings {
         let lists = lists(config, &mut parser);
         parser.rbl_reply(&config.postfix.default_rbl_reply);
         let maps = Maps::open(&config.postfix, &mut parser);
+        let greylist = Greylisting::compile(&config.greylist, &mut parser);
         let Parser { mut mistakes, mut warnings, tables, .. } = parser;
         // Of lists that could not be read nobody knows what they would let pass.
         if mistakes.is_empty() {
@@ -86,6 +89,7 @@ impl Settings {
             own_addresses: OwnAddresses::of(&config.postfix),
             permit_mx_backup_networks: config.postfix.permit_mx_backup_networks.clone(),
             maps,
+            greylist,
         })
     }
 

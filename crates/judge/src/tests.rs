@@ -9,6 +9,7 @@ use facts::{Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Fa
 
 use crate::{Config, Outside, Settings, decide};
 
+mod greylist;
 mod outside;
 mod restrictions;
 mod servers;

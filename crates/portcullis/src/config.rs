@@ -31,6 +31,8 @@ pub struct Config {
     pub dns: dns::Settings,
     /// Where mail servers ask us.
     pub doors: Doors,
+    /// What is remembered.
+    pub store: store::Config,
     /// What is told.
     pub log: crate::log::Config,
 }
@@ -114,7 +116,8 @@ impl Loaded {
         let judged = settings.as_ref().err().into_iter().flatten();
         let judged = judged.map(|mistake| Mistake::of_judge(mistake, &self.text));
         let relay = settings.as_ref().ok().and_then(|settings| self.relay_mistake(settings));
-        let mistakes: Vec<Mistake> = judged.chain(self.dns_mistake()).chain(relay).collect();
+        let mistakes: Vec<Mistake> =
+            judged.chain(self.dns_mistake()).chain(self.store_mistake()).chain(relay).collect();
         settings.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| self.refused(mistakes))
     }
 
@@ -137,6 +140,15 @@ impl Loaded {
                        restrictions, so that our relay or recipient list needs reject_unauth_destination";
         let span = error::span_of(&self.text, &["doors", "policy", "permit"]);
         is_open.then(|| Mistake { span, ..Mistake::nowhere(message) })
+    }
+
+    fn store_mistake(&self) -> Option<Mistake> {
+        let error = self.config.store.check().err()?;
+        let span = match error {
+            store::Error::Setting { key, .. } => error::span_of(&self.text, &["store", key]),
+            _ => None,
+        };
+        Some(Mistake { span, ..Mistake::nowhere(error.to_string()) })
     }
 
     fn dns_mistake(&self) -> Option<Mistake> {
@@ -170,6 +182,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
     let config = Config {
         dns: reading.section("dns"),
         doors: reading.section("doors"),
+        store: reading.section("store"),
         log: reading.section("log"),
         judge: reading.rest(),
     };

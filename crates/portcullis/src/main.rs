@@ -11,6 +11,7 @@ mod log;
 mod pages;
 mod schema;
 mod serve;
+mod state;
 mod story;
 mod watch;
 

@@ -10,6 +10,7 @@ use doors::policy::{self, Door};
 use facts::Endpoint;
 use judge::Refreshed;
 use net::Workers;
+use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Answer, Global};
 use crate::config::{self, Config, Loaded};
 use crate::log::{self, Lines};
+use crate::state;
 use crate::watch::{self, Watch};
 
 /// How long the last lines of the log may take to be written.
@@ -36,10 +38,12 @@ pub fn run(global: &Global) -> anyhow::Result<Answer> {
     let watch = Watch::over(settings.table_files(), since);
     let lines = log::start(&loaded.config.log)?;
     raise_descriptors();
+    let store = state::store(&loaded.config.store, &state::directory());
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().map_or(1, NonZero::get))?);
     // For what is no connection: signals, reloads, accepting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(global, loaded, (settings, watch), &lines, workers));
+    let served = runtime.block_on(serve(global, loaded, (settings, watch), &lines, (workers, store.clone())));
+    runtime.block_on(store.close());
     runtime.shutdown_background();
     lines.flush(LOG_GRACE);
     served.map(|()| Answer::Yes)
@@ -59,11 +63,11 @@ async fn serve(
     loaded: Loaded,
     settings: (judge::Settings, Watch),
     lines: &Lines,
-    workers: Arc<Workers>,
+    shared: (Arc<Workers>, Store),
 ) -> anyhow::Result<()> {
     // From here on a signal waits for us rather than ending us.
     let mut signals = Signals::new()?;
-    let mut server = Server::start(global, loaded, settings, lines, workers).await?;
+    let mut server = Server::start(global, loaded, settings, lines, shared).await?;
     let mut looks = tokio::time::interval(watch::PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -144,11 +148,11 @@ impl<'a> Server<'a> {
         loaded: Loaded,
         (settings, watch): (judge::Settings, Watch),
         lines: &Lines,
-        workers: Arc<Workers>,
+        (workers, store): (Arc<Workers>, Store),
     ) -> anyhow::Result<Self> {
         let dns = global.dns(&loaded.config.dns)?;
         let recorder = lines.recorder(loaded.config.log.format);
-        let gate = Arc::new(Gate::new(Arc::new(settings), dns, recorder));
+        let gate = Arc::new(Gate::new(Arc::new(settings), dns, store, recorder));
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
         warn(&loaded, &gate.settings.load());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
@@ -311,6 +315,7 @@ fn warn(loaded: &Loaded, settings: &judge::Settings) {
 /// The sections in which something changed that a reload leaves as it was.
 fn needing_restart<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
     let policy = |config: &Config| policy::Config { listen: Vec::new(), ..config.doors.policy.clone() };
-    let changed = [("doors.policy", policy(old) != policy(new)), ("log", old.log != new.log)];
+    let changed =
+        [("doors.policy", policy(old) != policy(new)), ("store", old.store != new.store), ("log", old.log != new.log)];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section)
 }

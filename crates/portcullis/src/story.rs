@@ -231,6 +231,7 @@ fn reason_told(reason: Reason) -> &'static str {
         Reason::AccessTable => "a row of an access table says so",
         Reason::PolicyService => "a policy service of yours says so",
         Reason::WelcomeListed => "a welcome list knows the client",
+        Reason::Greylisted => "nobody knows the sender yet: it has to come back",
         Reason::BlockListed => "a block list knows it",
         Reason::ReverseNameMissing => "the client's address has no name: there is no PTR record",
         Reason::ClientNameMissing => "the client's name does not lead back to its address",
@@ -276,6 +277,10 @@ fn hint(reason: Reason) -> Option<&'static str> {
         Reason::BlockListed => {
             "look the address up on the list's web page; to let it in anyway, put it with OK into a \
              check_client_access table above that restriction"
+        }
+        Reason::Greylisted => {
+            "real mail servers come back by themselves; to let it in at once, put its host name into a file that \
+             whitelist_clients names under [greylist]"
         }
         Reason::SenderNotFqdn | Reason::SenderDomainUnknown | Reason::SenderDomainNullMx => {
             "the sender's domain needs an MX or A record; to take its mail anyway, put it with OK into a \

@@ -141,6 +141,8 @@ pub struct Attributes<T> {
     pub recipient: T,
     /// How many recipients were taken, from DATA on; 0 before it.
     pub recipient_count: T,
+    /// Postfix's name for the mail transaction, at which its recipients are known to be of one message.
+    pub instance: T,
     /// The argument of ETRN.
     pub etrn_domain: T,
     /// Who logged in.
@@ -155,6 +157,8 @@ pub struct Attributes<T> {
     pub encryption_protocol: T,
     /// What the administrator wrote into `smtpd_policy_service_policy_context`.
     pub policy_context: T,
+    /// The time to decide by, in seconds since 1970: for tests, as postgrey takes it too.
+    pub policy_test_time: T,
 }
 
 /// A request, its values as sent: empty where Postfix knows nothing. Bytes that are not UTF-8 are replaced.
@@ -173,6 +177,7 @@ impl<T> Attributes<T> {
             b"sender" => &mut self.sender,
             b"recipient" => &mut self.recipient,
             b"recipient_count" => &mut self.recipient_count,
+            b"instance" => &mut self.instance,
             b"etrn_domain" => &mut self.etrn_domain,
             b"sasl_username" => &mut self.sasl_username,
             b"ccert_subject" => &mut self.ccert_subject,
@@ -180,6 +185,7 @@ impl<T> Attributes<T> {
             b"ccert_pubkey_fingerprint" => &mut self.ccert_pubkey_fingerprint,
             b"encryption_protocol" => &mut self.encryption_protocol,
             b"policy_context" => &mut self.policy_context,
+            b"policy_test_time" => &mut self.policy_test_time,
             _ => return None,
         })
     }
@@ -196,6 +202,7 @@ impl<T> Attributes<T> {
             sender: value(self.sender),
             recipient: value(self.recipient),
             recipient_count: value(self.recipient_count),
+            instance: value(self.instance),
             etrn_domain: value(self.etrn_domain),
             sasl_username: value(self.sasl_username),
             ccert_subject: value(self.ccert_subject),
@@ -203,6 +210,7 @@ impl<T> Attributes<T> {
             ccert_pubkey_fingerprint: value(self.ccert_pubkey_fingerprint),
             encryption_protocol: value(self.encryption_protocol),
             policy_context: value(self.policy_context),
+            policy_test_time: value(self.policy_test_time),
         }
     }
 }

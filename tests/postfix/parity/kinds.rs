@@ -99,6 +99,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("reject_unauth_pipelining", "it is recognised only: no policy server sees pipelining"),
     ("reject_unverified_sender", "it is recognised only: addresses are not probed yet"),
     ("reject_unverified_recipient", "it is recognised only: addresses are not probed yet"),
+    ("check_greylist", "Postfix has none: postgrey is the judge of it"),
     ("reject_unknown_forward_client_hostname", "Postfix knows the name alone: to its smtpd it is an unknown word"),
 ];
 

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use dns::{Dns, Zone};
 use facts::Endpoint;
+use store::Store;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
@@ -46,7 +47,12 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
         stamped: false,
         lines: Arc::new(move |line: &str| sink.lock().unwrap().push(line.trim_end().to_owned())),
     };
-    let gate = Arc::new(Gate::new(settings(recipient), Dns::zone(Zone::parse("", "none").unwrap()), recorder));
+    let gate = Arc::new(Gate::new(
+        settings(recipient),
+        Dns::zone(Zone::parse("", "none").unwrap()),
+        Store::in_memory(),
+        recorder,
+    ));
     let door = Arc::new(Door { gate, config, testing });
     let listeners = door.bind().await.unwrap();
     let endpoint = listeners.first().unwrap().endpoints().remove(0);

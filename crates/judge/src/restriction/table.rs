@@ -115,6 +115,7 @@ pub const RESTRICTIONS: &[Entry] = &[
     server_table("check_recipient_mx_access", Stage::Rcpt, Subject::Recipient, RecordType::Mx),
     server_table("check_recipient_ns_access", Stage::Rcpt, Subject::Recipient, RecordType::Ns),
     server_table("check_recipient_a_access", Stage::Rcpt, Subject::Recipient, RecordType::A),
+    Entry { stage: Stage::Rcpt, ..acting("check_greylist", Argument::None, Build::Plain(|| Kind::CheckGreylist)) },
     acting("check_policy_service", Argument::PolicyService, Build::PolicyService),
     acting("sleep", Argument::Seconds, Build::Sleep),
 ];

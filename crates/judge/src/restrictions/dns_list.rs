@@ -57,6 +57,16 @@ pub(super) async fn permit_rhswl_client(case: &Case, list: &DnsList) -> Ruling {
     permit_if_listed(case, list, list.question(&domain), || name.to_string()).await.after(looked.answers)
 }
 
+/// The evidence that a client is on a list of welcome hosts, if it is. A list that cannot answer lists nobody.
+pub(super) async fn welcoming(case: &Case, list: &DnsList) -> Option<[Evidence; 2]> {
+    if list.retired().is_some() {
+        return None;
+    }
+    let answer = case.asker.lookup(list.question(case.reversed_address()), RecordType::A).await;
+    let address = case.client().address.to_string();
+    list.counts(&answer).then(|| [listing(list, &address), Evidence::Dns(answer)])
+}
+
 /// At RCPT a welcome list opens the door to our own addresses only. Which those are, Postfix knows where we do not. Once a
 /// message comes, and at VRFY, nothing is at stake.
 fn is_authorized(case: &Case) -> bool {

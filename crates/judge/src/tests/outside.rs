@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use facts::Reason;
 use futures_util::FutureExt;
+use store::Store;
 
 use super::restrictions::session;
 use super::*;
@@ -34,6 +35,7 @@ fn outside() -> (Outside, Arc<Mutex<Vec<String>>>) {
             slept.lock().unwrap().push(format!("sleep {}", duration.as_secs()));
             std::future::ready(()).boxed()
         },
+        Store::in_memory(),
     );
     (outside, met)
 }

@@ -1,5 +1,6 @@
 //! What a policy request asks: where the session stands, and the facts that are known there.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use facts::{
@@ -102,6 +103,7 @@ impl Request<'_> {
         if matches!(state, Rcpt | Vrfy | Data | EndOfMessage) {
             facts.recipient = EmailAddress::new(&self.recipient).map(|address| Recipient { address });
         }
+        facts.instance = (!self.instance.is_empty()).then(|| hash(&self.instance));
         if state == ProtocolState::Etrn {
             facts.etrn_domain = text(&self.etrn_domain);
         }
@@ -140,6 +142,12 @@ impl Request<'_> {
             recipient_count: if is_counted { self.recipient_count.parse().ok() } else { None },
         }
     }
+}
+
+fn hash(value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn text(value: &str) -> Option<Arc<str>> {

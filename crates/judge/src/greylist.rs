@@ -1,0 +1,185 @@
+//! What greylisting knows a sender by, and what it says to one that must wait.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use std::sync::Arc;
+
+use dns::lists::DnsList;
+use facts::Network;
+use store::Terms;
+
+use crate::config::Greylist;
+use crate::parse::Parser;
+use crate::tables::Table;
+
+/// Clients that cannot cope with greylisting, and recipients whose mail must come at once.
+const DEFAULT_CLIENTS: &str = include_str!("greylist/whitelist_clients");
+const DEFAULT_RECIPIENTS: &str = include_str!("greylist/whitelist_recipients");
+
+/// What greylisting goes by.
+#[derive(Debug)]
+pub(crate) struct Greylisting {
+    pub(crate) config: Greylist,
+    pub(crate) terms: Terms,
+    pub(crate) dnswl: Vec<DnsList>,
+    pub(crate) whitelist_clients: Vec<Arc<Table>>,
+    pub(crate) whitelist_recipients: Vec<Arc<Table>>,
+}
+
+impl Greylisting {
+    /// Reads the lists that `config` names.
+    pub(crate) fn compile(config: &Greylist, parser: &mut Parser<'_>) -> Self {
+        let mut lists = |kind, texts, default: &str| {
+            let mut lists = parser.welcome_lists(kind, texts);
+            if config.default_whitelists {
+                let default = Table::of_text(&format!("{kind}:(default)"), default.as_bytes());
+                lists.push(Arc::new(default.expect("our own lists are small")));
+            }
+            lists
+        };
+        let whitelist_clients = lists("whitelist_clients", &config.whitelist_clients, DEFAULT_CLIENTS);
+        let whitelist_recipients = lists("whitelist_recipients", &config.whitelist_recipients, DEFAULT_RECIPIENTS);
+        Self {
+            terms: Terms {
+                delay: config.delay,
+                retry_window: config.retry_window,
+                max_age: config.max_age,
+                auto_whitelist_clients: config.auto_whitelist_clients,
+                privacy: config.privacy,
+            },
+            dnswl: if config.pool_proof { parser.dns_lists(&config.dnswl) } else { Vec::new() },
+            whitelist_clients,
+            whitelist_recipients,
+            config: config.clone(),
+        }
+    }
+}
+
+/// The pool that a client belongs to: all of its hosts count as one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool<'a> {
+    pub(crate) address: IpAddr,
+    /// The sender's domain, if it has said that this client sends for it (SPF: pass).
+    pub(crate) spf_domain: Option<&'a str>,
+}
+
+impl Pool<'_> {
+    /// What stands for the client in a triplet.
+    pub(crate) fn network(self, config: &Greylist) -> String {
+        match self.spf_domain {
+            Some(domain) if config.pool_proof => domain.to_ascii_lowercase(),
+            _ if config.lookup_by_host => self.address.to_string(),
+            _ => {
+                let length = if self.address.is_ipv4() { config.ipv4cidr } else { config.ipv6cidr };
+                let network = Network::containing(self.address, length);
+                network.map_or(self.address, Network::address).to_string()
+            }
+        }
+    }
+
+    /// What the client is counted by that has come back often.
+    pub(crate) fn client(self, config: &Greylist) -> String {
+        if config.pool_proof { self.network(config) } else { self.address.to_string() }
+    }
+}
+
+/// The sender without what changes from one message to the next: the tag of BATV (`prvs=tag=user`), an extension, and
+/// numbers between word boundaries, which lists put into their return paths (as postgrey does).
+pub(crate) fn sender_key(sender: &str) -> Cow<'_, str> {
+    let Some((user, domain)) = sender.split_once('@') else { return sender.into() };
+    let user = without_batv(user);
+    let user = user.split_once('+').map_or(user, |(user, _)| user);
+    format!("{}@{domain}", without_numbers(user)).into()
+}
+
+/// `prvs=TAG=USER`; some write the two the other way round.
+fn without_batv(user: &str) -> &str {
+    let inside = user.strip_prefix("prvs=").map(|rest| rest.trim_end_matches('='));
+    let mut parts = inside.into_iter().flat_map(|inside| inside.split('='));
+    let (Some(first), Some(second), None) = (parts.next(), parts.next(), parts.next()) else { return user };
+    let is_tag = |part: &str| {
+        part.bytes().take_while(|octet| octet.is_ascii_digit() || octet.is_ascii_lowercase()).count() >= BATV_TAG_LENGTH
+    };
+    if is_tag(second) && !is_tag(first) { first } else { second }
+}
+
+/// The tag of BATV: a key, a day and a hash, ten signs in all (draft-levine-smtp-batv).
+const BATV_TAG_LENGTH: usize = 10;
+
+fn without_numbers(user: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(user.len());
+    let mut rest = user;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        let is_number = run.bytes().all(|octet| octet.is_ascii_digit());
+        out.push_str(if is_number { "#" } else { run });
+        rest = after;
+    }
+    out
+}
+
+/// `text` with the first `%s` for the seconds that are missing, and the first `%r` for the recipient's domain.
+pub(crate) fn greylist_text(text: &str, seconds: u64, recipient: &str) -> String {
+    let domain = recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain);
+    text.replacen("%s", &seconds.to_string(), 1).replacen("%r", domain, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senders_without_what_changes() {
+        for (sender, expected) in [
+            ("", ""),
+            ("nobody", "nobody"),
+            ("user@example.com", "user@example.com"),
+            ("user+tag+more@example.com", "user@example.com"),
+            ("bounce-123-45x-678@list.example", "bounce-#-45x-#@list.example"),
+            ("123@list.example", "#@list.example"),
+            ("a_1_2@list.example", "a_1_2@list.example"),
+            ("a.1=2@list3.example", "a.#=#@list3.example"),
+            ("prvs=0123456789=user@example.com", "user@example.com"),
+            ("prvs=user=0123456789@example.com", "user@example.com"),
+            ("prvs=0123abcdef=9876543210@example.com", "#@example.com"),
+            ("prvs=short=other@example.com", "other@example.com"),
+            ("prvs=a=b=c@example.com", "prvs=a=b=c@example.com"),
+            ("prvs=a@example.com", "prvs=a@example.com"),
+            ("prvs=a=@example.com", "prvs=a=@example.com"),
+            ("a@b@c", "a@b@c"),
+        ] {
+            assert_eq!(sender_key(sender), expected, "{sender}");
+        }
+    }
+
+    #[test]
+    fn pools() {
+        let default = Greylist::default();
+        let exact = Greylist { pool_proof: false, ..Greylist::default() };
+        let by_host = Greylist { lookup_by_host: true, ..exact.clone() };
+        for (address, spf_domain, config, network, client) in [
+            ("192.0.2.77", None, &default, "192.0.2.0", "192.0.2.0"),
+            ("2001:db8:0:1:2::3", None, &default, "2001:db8:0:1::", "2001:db8:0:1::"),
+            ("192.0.2.77", Some("Mail.example"), &default, "mail.example", "mail.example"),
+            ("192.0.2.77", Some("mail.example"), &exact, "192.0.2.0", "192.0.2.77"),
+            ("192.0.2.77", None, &by_host, "192.0.2.77", "192.0.2.77"),
+        ] {
+            let pool = Pool { address: address.parse().unwrap(), spf_domain };
+            assert_eq!((&*pool.network(config), &*pool.client(config)), (network, client), "{address} {spf_domain:?}");
+        }
+    }
+
+    #[test]
+    fn texts() {
+        for (text, expected) in [
+            ("wait %s seconds, see http://x/%r.html", "wait 300 seconds, see http://x/ours.example.html"),
+            ("%s %s %r %r", "300 %s ours.example %r"),
+            ("no", "no"),
+        ] {
+            assert_eq!(greylist_text(text, 300, "u@ours.example"), expected);
+        }
+    }
+}
