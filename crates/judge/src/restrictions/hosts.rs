@@ -8,7 +8,7 @@ use facts::{DnsAnswer, DnsFailure, Record, hostname};
 pub(super) const HOSTS_MAX: usize = 32;
 
 /// The mail exchangers or the name servers of an answer, with the preference of a mail exchanger. What is neither a
-/// host name nor an address leads nowhere; neither does a null MX (RFC 7505).
+/// host name nor an address leads nowhere; beside a null MX no other counts.
 pub(super) fn hosts(answer: &DnsAnswer) -> impl Iterator<Item = (u16, &str)> {
     let host = |record| match record {
         &Record::Mx { preference, ref exchange } => Some((preference, &**exchange)),
@@ -16,7 +16,13 @@ pub(super) fn hosts(answer: &DnsAnswer) -> impl Iterator<Item = (u16, &str)> {
         _ => None,
     };
     let leads_on = |name: &str| hostname::is_hostname(name) || hostname::is_address(name);
-    answer.records().iter().filter_map(host).filter(move |(_, name)| leads_on(name)).take(HOSTS_MAX)
+    let records = if has_null_mx(answer) { &[] } else { answer.records() };
+    records.iter().filter_map(host).filter(move |(_, name)| leads_on(name)).take(HOSTS_MAX)
+}
+
+/// Whether a domain says that it takes no mail (RFC 7505 §3), whatever else it says.
+pub(super) fn has_null_mx(answer: &DnsAnswer) -> bool {
+    answer.records().iter().any(|record| matches!(record, Record::Mx { exchange, .. } if exchange.is_empty()))
 }
 
 /// The addresses of an answer.

@@ -2,6 +2,7 @@
 
 use facts::{DnsAnswer, EmailAddress, Reason, Record, RecordType, Reply, hostname};
 
+use super::hosts::has_null_mx;
 use crate::case::Case;
 use crate::destination::Class;
 use crate::reply::{Named, TEMPFAIL_CODE};
@@ -56,7 +57,7 @@ impl Refusals<'_> {
             Record::Mx { exchange, .. } => Some(exchange),
             _ => None,
         });
-        if exchanges.clone().any(|exchange| exchange.is_empty()) {
+        if has_null_mx(answer) {
             return Some(self.refuse_null_mx());
         }
         // An MX that is no host name leads nowhere; one in digits is wrong as well, but works with some.

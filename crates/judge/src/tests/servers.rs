@@ -15,6 +15,8 @@ mx2.host.example AAAA 2001:db8::20
 ns.host.example A 198.51.100.53
 sub.good.example A 198.51.100.2
 null.example MX 0 .
+mixed.example MX 0 .
+mixed.example MX 10 mx1.host.example
 literal.example MX 10 198.51.100.77
 9.2.0.192.in-addr.arpa PTR good.example
 ";
@@ -43,6 +45,7 @@ fn servers_by_name_and_address() {
         ("mx", "a@sub.good.example", "198.51.100.2", true),
         ("mx", "a@nowhere.example", "nowhere.example", true),
         ("mx", "a@null.example", "null.example", false),
+        ("mx", "a@mixed.example", "host.example", false),
         ("mx", "a@literal.example", "198.51.100.77", true),
         ("mx", "a@[198.51.100.9]", "198.51.100.9", true),
         ("mx", "a@[IPv6:2001:db8::1]", "2001:db8::1", true),
