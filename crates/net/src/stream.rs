@@ -26,6 +26,16 @@ pub(crate) enum Detached {
 }
 
 impl Stream {
+    /// The number of the user who made a connection by a Unix-domain socket, as the kernel knows it; of nobody else is
+    /// it known.
+    #[must_use]
+    pub fn user(&self) -> Option<u32> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
+        }
+    }
+
     pub(crate) fn detach(self) -> io::Result<Detached> {
         Ok(match self {
             Self::Tcp(stream) => Detached::Tcp(stream.into_std()?),
