@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_configs;
+mod control;
 mod explain;
 mod greylist;
 mod policy_service;

@@ -13,4 +13,4 @@ pub mod record;
 mod report;
 
 pub use gate::{Counters, Gate};
-pub use report::Report;
+pub use report::{Report, ascii_json};

@@ -70,7 +70,7 @@ impl<'a> Report<'a> {
 ///
 /// # Errors
 /// Those of `value`'s own serialization.
-pub(crate) fn ascii_json(value: &impl Serialize) -> serde_json::Result<String> {
+pub fn ascii_json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut line = Vec::with_capacity(1024);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut line, Ascii))?;
     Ok(String::from_utf8_lossy(&line).into_owned())

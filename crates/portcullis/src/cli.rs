@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Context;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use dns::{Dns, Server, Zone};
@@ -43,6 +43,22 @@ not object. Names of the client that are not given are looked up. Explaining cha
 With --json, one object is printed for each recipient, each on a line of its own.
 
 Exit status: 0 where every recipient is accepted, 1 where one is refused, for good or for now, 2 for a mistake.";
+
+const GREYLIST_HELP: &str = "\
+Examples:
+  portcullis greylist list
+      Everybody who waits, and who came back, those first that were not heard of for longest.
+  portcullis greylist show a@b.example
+      All that is known of whoever has this text in one of its names.
+  portcullis greylist forget 192.0.2.7
+      Let a client wait anew, as if it had never come.
+
+The server is reached by its control socket: control.socket in the configuration, else `control` in \
+$RUNTIME_DIRECTORY or in the state directory, else /run/portcullis/control. Only root and the server's own user may make it forget.
+
+With --json, list and show print one object on a line for each entry.
+
+Exit status: 0 done, 1 where nothing was found, 2 for a mistake, and where no server answers.";
 
 /// The heading under which the help shows what every command takes.
 const EVERYWHERE: &str = "Options of every command";
@@ -117,6 +133,9 @@ pub enum Command {
     /// Decide once, offline from any door, and show every finding with its evidence
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Box<Explain>),
+    /// See what greylisting remembers in the server that runs, and make it forget
+    #[command(subcommand, after_help = GREYLIST_HELP)]
+    Greylist(GreylistCommand),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -130,6 +149,43 @@ pub enum Command {
         /// Write the pages into this directory
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
+    },
+}
+
+/// What there is to do with what greylisting remembers.
+#[derive(Debug, Subcommand)]
+pub enum GreylistCommand {
+    /// A line for each who waits, and for each who came back
+    List {
+        /// Only those with this text in their network, sender or recipient
+        filter: Option<String>,
+        /// Print one JSON object on a line for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything that is known of some
+    Show {
+        /// Those with this text in their network, sender or recipient
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        filter: String,
+        /// Print one JSON object on a line for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget who has exactly this network, sender or recipient, and the client of this address, as `list` writes them
+    Forget {
+        /// The whole network, sender, recipient or address
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// How many wait, how many came back, and how long they took
+    Stats {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -33,6 +33,8 @@ pub struct Config {
     pub doors: Doors,
     /// What is remembered.
     pub store: store::Config,
+    /// How the command line reaches the server that runs.
+    pub control: crate::control::Config,
     /// What is told.
     pub log: crate::log::Config,
 }
@@ -183,6 +185,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
         dns: reading.section("dns"),
         doors: reading.section("doors"),
         store: reading.section("store"),
+        control: reading.section("control"),
         log: reading.section("log"),
         judge: reading.rest(),
     };

@@ -6,7 +6,9 @@ mod chapters;
 mod cli;
 mod config;
 mod config_command;
+mod control;
 mod explain;
+mod greylist_command;
 mod log;
 mod pages;
 mod schema;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Serve => serve::run(&global),
         Command::Explain(session) => explain::run(&global, &session),
+        Command::Greylist(command) => greylist_command::run(&global, &command),
         Command::Config(command) => config_command::run(&global, &command),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { dir } => pages::manual(dir.as_deref()),

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Answer, Global};
 use crate::config::{self, Config, Loaded};
+use crate::control;
 use crate::log::{self, Lines};
 use crate::state;
 use crate::watch::{self, Watch};
@@ -128,6 +129,8 @@ struct Server<'a> {
     gate: Arc<Gate>,
     workers: Arc<Workers>,
     open: Vec<Open>,
+    /// How the command line reaches us, unless it could not be opened.
+    control: Option<control::Server>,
     /// The files of the tables.
     watch: Watch,
     /// Whether requests may ask for a panic: only where the environment says `PORTCULLIS_TESTING=1`.
@@ -152,14 +155,15 @@ impl<'a> Server<'a> {
     ) -> anyhow::Result<Self> {
         let dns = global.dns(&loaded.config.dns)?;
         let recorder = lines.recorder(loaded.config.log.format);
-        let gate = Arc::new(Gate::new(Arc::new(settings), dns, store, recorder));
+        let gate = Arc::new(Gate::new(Arc::new(settings), dns, store.clone(), recorder));
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
         warn(&loaded, &gate.settings.load());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
-        let mut server = Self { global, loaded, gate, workers, open: Vec::new(), watch, testing };
+        let mut server = Self { global, loaded, gate, workers, open: Vec::new(), control: None, watch, testing };
         let policy = server.loaded.config.doors.policy.clone();
         anyhow::ensure!(!policy.listen.is_empty(), "no door is open: name a socket in doors.policy.listen");
         server.open = server.bind(&policy, &policy.listen).await?;
+        server.control = server.open_control(store).await;
         server.show_wiring();
         Ok(server)
     }
@@ -182,6 +186,12 @@ impl<'a> Server<'a> {
             Open { endpoint: endpoint.clone(), stop, served }
         });
         Ok(open.collect())
+    }
+
+    /// Opens the control socket. Mail goes on without it.
+    async fn open_control(&self, store: Store) -> Option<control::Server> {
+        let opened = control::Server::open(&self.loaded.config.control, store, Arc::clone(&self.workers)).await;
+        opened.inspect_err(|error| tracing::error!("no command can reach this server: {error}")).ok()
     }
 
     /// Says how Postfix finds us, where nobody has configured that yet or somebody watches.
@@ -282,6 +292,9 @@ impl<'a> Server<'a> {
         for open in &self.open {
             open.stop.cancel();
         }
+        if let Some(control) = self.control {
+            control.stop().await;
+        }
         let mut cut = 0;
         for open in self.open {
             cut += open.served.await.unwrap_or(0);
@@ -315,7 +328,11 @@ fn warn(loaded: &Loaded, settings: &judge::Settings) {
 /// The sections in which something changed that a reload leaves as it was.
 fn needing_restart<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
     let policy = |config: &Config| policy::Config { listen: Vec::new(), ..config.doors.policy.clone() };
-    let changed =
-        [("doors.policy", policy(old) != policy(new)), ("store", old.store != new.store), ("log", old.log != new.log)];
+    let changed = [
+        ("doors.policy", policy(old) != policy(new)),
+        ("store", old.store != new.store),
+        ("control", old.control != new.control),
+        ("log", old.log != new.log),
+    ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section)
 }

@@ -1,4 +1,4 @@
-//! The directory for what must survive, and the store in it.
+//! The directories that are ours, and the store in one of them.
 
 use std::env;
 use std::fs::DirBuilder;
@@ -11,13 +11,29 @@ use store::Store;
 /// `~/.local/state/portcullis`.
 #[must_use]
 pub fn directory() -> PathBuf {
-    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // Of several directories systemd names the first one first.
-    let first = |paths: PathBuf| env::split_paths(&paths).next();
     let home = || named("HOME").unwrap_or_else(|| "/var/lib".into()).join(".local/state");
-    named("STATE_DIRECTORY")
-        .and_then(first)
-        .unwrap_or_else(|| named("XDG_STATE_HOME").unwrap_or_else(home).join("portcullis"))
+    first_named("STATE_DIRECTORY").unwrap_or_else(|| named("XDG_STATE_HOME").unwrap_or_else(home).join("portcullis"))
+}
+
+/// Where what lives as long as the server lies: `$RUNTIME_DIRECTORY`, which systemd sets.
+#[must_use]
+pub fn runtime_directory() -> Option<PathBuf> {
+    first_named("RUNTIME_DIRECTORY")
+}
+
+/// Whether systemd, or whoever does as it does, has named directories of ours.
+#[must_use]
+pub fn is_service() -> bool {
+    ["STATE_DIRECTORY", "RUNTIME_DIRECTORY"].into_iter().any(|name| named(name).is_some())
+}
+
+fn named(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Of several directories systemd names the first one first.
+fn first_named(name: &str) -> Option<PathBuf> {
+    env::split_paths(&named(name)?).next()
 }
 
 /// The store in `directory`, which is made if it is missing. Where it cannot be opened, one that remembers until the

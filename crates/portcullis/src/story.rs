@@ -316,7 +316,7 @@ fn hint(reason: Reason) -> Option<&'static str> {
 }
 
 /// `text` with whatever could move a cursor or turn the writing spelt out: it may come from a stranger.
-fn visible(text: &str) -> Cow<'_, str> {
+pub fn visible(text: &str) -> Cow<'_, str> {
     // Bidirectional controls (Unicode Standard Annex 9) make a name look like another.
     let hides = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,0 +1,204 @@
+//! `portcullis greylist`: what the server that runs remembers of strangers, told and forgotten.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::time::Duration;
+
+use doors::ascii_json;
+use facts::duration;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{Cursor, ListedClient, ListedTriplet, Page, Stats};
+
+use crate::cli::{Answer, Global, GreylistCommand};
+use crate::config;
+use crate::control::{Client, Request};
+use crate::story::visible;
+
+/// Asks the server that has the control socket of the configuration.
+///
+/// # Errors
+/// A configuration that is refused, a server that does not answer or refuses, and output that cannot be written.
+pub fn run(global: &Global, command: &GreylistCommand) -> anyhow::Result<Answer> {
+    let loaded = config::load(global.config.as_deref())?;
+    let server = Client::find(&loaded.config.control)?;
+    let mut out = anstream::stdout().lock();
+    match command {
+        GreylistCommand::List { filter, json } => {
+            let told: fn(&Entry, &mut dyn Write) -> anyhow::Result<()> =
+                if *json { tell_json } else { Entry::tell_line };
+            each(&server, filter.as_deref().unwrap_or_default(), |entry| told(&entry, &mut out))
+        }
+        GreylistCommand::Show { filter, json } => {
+            let told: fn(&Entry, &mut dyn Write) -> anyhow::Result<()> =
+                if *json { tell_json } else { Entry::tell_whole };
+            each(&server, filter, |entry| told(&entry, &mut out))
+        }
+        GreylistCommand::Forget { name, json } => forget(&server, name, *json, &mut out),
+        GreylistCommand::Stats { json } => {
+            let stats: Stats = server.ask(&Request::Stats)?;
+            if *json {
+                tell_json(&Told::new(&stats), &mut out)?
+            } else {
+                tell_stats(&stats, &mut out)?
+            }
+            Ok(Answer::Yes)
+        }
+    }
+}
+
+fn forget(server: &Client, name: &str, json: bool, out: &mut dyn Write) -> anyhow::Result<Answer> {
+    let forgotten: u64 = server.ask(&Request::Forget { name: name.to_owned() })?;
+    if json {
+        writeln!(out, "{{\"forgotten\":{forgotten}}}")?;
+    } else {
+        let entries = if forgotten == 1 { "entry" } else { "entries" };
+        writeln!(out, "forgot {forgotten} {entries} of {}", visible(name))?;
+    }
+    Ok(if forgotten == 0 { Answer::No } else { Answer::Yes })
+}
+
+/// Gives each triplet and each client that is meant to `tell`, as they come. Whether there was one.
+fn each(server: &Client, filter: &str, mut tell: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
+    let mut answer = Answer::No;
+    let mut found = |entry: anyhow::Result<Entry>| {
+        answer = Answer::Yes;
+        tell(entry?)
+    };
+    let filter = || filter.to_owned();
+    let triplets = |after| Request::Triplets { filter: filter(), after };
+    pages(server, triplets, |triplet| found(Entry::of_triplet(triplet)))?;
+    let clients = |after| Request::Clients { filter: filter(), after };
+    pages(server, clients, |client| found(Entry::of_client(client)))?;
+    Ok(answer)
+}
+
+fn pages<T: DeserializeOwned>(
+    server: &Client,
+    request: impl Fn(Option<Cursor>) -> Request,
+    mut tell: impl FnMut(T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let page: Page<T> = server.ask(&request(after))?;
+        page.entries.into_iter().try_for_each(&mut tell)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// What `--json` prints for each. Where only a hash is kept, the names are empty.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Entry {
+    Triplet { network: String, sender: String, recipient: String, first: Timestamp, last: Timestamp, passed: bool },
+    Client { address: String, count: u32, last: Timestamp },
+}
+
+impl Entry {
+    fn of_triplet(listed: ListedTriplet) -> anyhow::Result<Self> {
+        let ListedTriplet { network, sender, recipient, first, last, passed } = listed;
+        Ok(Self::Triplet { network, sender, recipient, first: first.try_into()?, last: last.try_into()?, passed })
+    }
+
+    fn of_client(ListedClient { address, count, last }: ListedClient) -> anyhow::Result<Self> {
+        Ok(Self::Client { address, count, last: last.try_into()? })
+    }
+
+    /// Who it is.
+    fn who(&self) -> Cow<'_, str> {
+        match self {
+            Self::Triplet { network, .. } if network.is_empty() => "(only a hash is kept)".into(),
+            Self::Client { address, .. } if address.is_empty() => "(only a hash is kept)".into(),
+            Self::Triplet { network, sender, recipient, .. } => {
+                let sender = if sender.is_empty() { "<>" } else { sender };
+                format!("{}  {} -> {}", visible(network), visible(sender), visible(recipient)).into()
+            }
+            Self::Client { address, .. } => visible(address),
+        }
+    }
+
+    fn tell_line(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let who = self.who();
+        Ok(match self {
+            Self::Triplet { first, passed: false, .. } => writeln!(out, "waits since      {}  {who}", local(*first)),
+            Self::Triplet { last, passed: true, .. } => writeln!(out, "came back, last  {}  {who}", local(*last)),
+            Self::Client { count, last, .. } => {
+                writeln!(out, "client, last     {}  {who}  came back {}", local(*last), times(*count))
+            }
+        }?)
+    }
+
+    fn tell_whole(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        writeln!(out, "{}", self.who())?;
+        Ok(match self {
+            Self::Triplet { first, last, passed, .. } => {
+                let state =
+                    if *passed { "came back: its mail passes" } else { "waits: has not come back in time so far" };
+                writeln!(out, "  {state}\n  first try  {}\n  last try   {}", local(*first), local(*last))
+            }
+            Self::Client { count, last, .. } => {
+                writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last))
+            }
+        }?)
+    }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
+}
+
+/// In the time of the administrator's own clock on the wall.
+fn local(time: Timestamp) -> impl std::fmt::Display {
+    time.to_zoned(TimeZone::system()).strftime("%F %T").to_string()
+}
+
+/// What `stats --json` prints.
+#[derive(Debug, Serialize)]
+struct Told {
+    triplets_waiting: u64,
+    triplets_passed: u64,
+    clients: u64,
+    file_size: u64,
+    waits: Vec<Wait>,
+}
+
+/// How many had waited less than this, and no less than the step before; the last has no bound.
+#[derive(Debug, Serialize)]
+struct Wait {
+    below_seconds: Option<u64>,
+    count: u64,
+}
+
+impl Told {
+    fn new(stats: &Stats) -> Self {
+        let &Stats { triplets_waiting, triplets_passed, clients, file_size, ref waits } = stats;
+        let wait =
+            |&(below, count): &(Option<Duration>, u64)| Wait { below_seconds: below.map(|b| b.as_secs()), count };
+        Self { triplets_waiting, triplets_passed, clients, file_size, waits: waits.iter().map(wait).collect() }
+    }
+}
+
+fn tell_stats(stats: &Stats, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "{:>12}  triplets wait", stats.triplets_waiting)?;
+    writeln!(out, "{:>12}  triplets came back", stats.triplets_passed)?;
+    writeln!(out, "{:>12}  clients came back", stats.clients)?;
+    writeln!(out, "{:>12}  octets of the file", stats.file_size)?;
+    let all: u64 = stats.waits.iter().map(|(_, count)| count).sum();
+    writeln!(out, "\nWhoever came back had waited")?;
+    for (below, count) in &stats.waits {
+        let step = below.map_or_else(|| "longer".into(), |below| format!("less than {}", duration::format(below)));
+        let percent = (count * 100).checked_div(all).unwrap_or(0);
+        writeln!(out, "  {step:<14}{count:>10}{percent:>5} %")?;
+    }
+    Ok(())
+}
+
+/// One object on a line, in ASCII, so that no stranger's octet reaches a terminal as it is.
+fn tell_json<T: Serialize>(told: &T, out: &mut dyn Write) -> anyhow::Result<()> {
+    Ok(writeln!(out, "{}", ascii_json(told)?)?)
+}
