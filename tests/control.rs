@@ -176,6 +176,27 @@ fn who_is_forgotten_waits_anew() {
 }
 
 #[test]
+fn explain_says_what_greylisting_would_say() {
+    let gate = Gate::start("");
+    assert!(gate.waits(0, "203.0.113.7", "a@one.example"));
+    let check = |after: u64, sender: &str, verdict: &str, evidence: &str| {
+        let at = jiff::Timestamp::from_second((START + after) as i64).unwrap().to_string();
+        let session = ["--client", "203.0.113.7", "--client-name", "unknown", "--reverse-name", "unknown"];
+        let mail = ["--helo", "h.example", "--sender", sender, "--recipient", "u@ours.example", "--at", &at];
+        let told = program::explain(&gate.directory.path().join("portcullis.toml"), &[&session[..], &mail].concat());
+        assert!(told["verdict"] == verdict && told.to_string().contains(evidence), "{told}");
+    };
+    for _ in 0..2 {
+        check(100, "a@one.example", "defer", "too early: first seen at 2023-11-14T22:13:20Z");
+        check(400, "a@one.example", "permit", "came back after 400 s");
+        check(400, "b@one.example", "defer", "seen for the first time");
+    }
+    assert_eq!(gate.told(&["list"], 0).lines().count(), 1, "nothing was remembered");
+    fs::remove_file(gate.socket()).unwrap();
+    check(100, "a@one.example", "permit", "greylisting was not asked");
+}
+
+#[test]
 fn many_pages_of_the_longest_names_are_told_whole() {
     let gate = Gate::start("");
     let mut connection = Connection::open(&gate.server.endpoint()).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use facts::{Endpoint, Facts, Stage, Terms};
 use futures_util::future::BoxFuture;
-use store::Store;
+use store::{Attempt, Greylisted, Store};
 
 use crate::config::PolicyAction;
 
@@ -41,9 +41,21 @@ pub type PolicyAnswer = Result<String, String>;
 /// How many messages are known that have their `X-Greylist` header.
 const INSTANCES_MAX: usize = 64;
 
+/// What the memory of greylisting says of an attempt, or why it says nothing, in words.
+pub type GreylistAnswer = Result<Greylisted, String>;
+
 /// The means to reach what lies outside. Clones are cheap and share everything.
 #[derive(Clone)]
-pub struct Outside(Option<Arc<Means>>);
+pub struct Outside(Reach);
+
+#[derive(Clone)]
+enum Reach {
+    Nothing,
+    Peek(Arc<Peek>),
+    All(Arc<Means>),
+}
+
+type Peek = dyn Fn(Attempt<'_>) -> BoxFuture<'static, GreylistAnswer> + Send + Sync;
 
 struct Means {
     ask: Box<dyn Fn(PolicyQuery) -> BoxFuture<'static, PolicyAnswer> + Send + Sync>,
@@ -60,28 +72,45 @@ impl Outside {
         sleep: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
         store: Store,
     ) -> Self {
-        Self(Some(Arc::new(Means { ask: Box::new(ask), sleep: Box::new(sleep), store, instances: Mutex::default() })))
+        let (ask, sleep) = (Box::new(ask), Box::new(sleep));
+        Self(Reach::All(Arc::new(Means { ask, sleep, store, instances: Mutex::default() })))
     }
 
     /// Nothing outside is touched: what acts says what it would do, and has no say.
     #[must_use]
     pub fn untouched() -> Self {
-        Self(None)
+        Self(Reach::Nothing)
+    }
+
+    /// As [`Self::untouched`], but `peek` knows what the memory of greylisting would say, which stays as it is.
+    pub fn peeking(peek: impl Fn(Attempt<'_>) -> BoxFuture<'static, GreylistAnswer> + Send + Sync + 'static) -> Self {
+        Self(Reach::Peek(Arc::new(peek)))
+    }
+
+    fn means(&self) -> Option<&Means> {
+        match &self.0 {
+            Reach::All(means) => Some(means),
+            Reach::Nothing | Reach::Peek(_) => None,
+        }
     }
 
     /// The answer of a policy service; `None` where nothing outside is touched.
     pub(crate) fn ask(&self, query: impl FnOnce() -> PolicyQuery) -> Option<BoxFuture<'static, PolicyAnswer>> {
-        self.0.as_deref().map(|means| (means.ask)(query()))
+        self.means().map(|means| (means.ask)(query()))
     }
 
-    /// The memory of greylisting; `None` where nothing outside is touched.
-    pub(crate) fn store(&self) -> Option<&Store> {
-        self.0.as_deref().map(|means| &means.store)
+    /// What the memory of greylisting says, and remembers unless it is only looked at; `None` where there is none.
+    pub(crate) async fn greylist(&self, attempt: Attempt<'_>) -> Option<GreylistAnswer> {
+        match &self.0 {
+            Reach::Nothing => None,
+            Reach::Peek(peek) => Some(peek(attempt).await),
+            Reach::All(means) => Some(means.store.greylist(attempt).await.map_err(|why| why.to_string())),
+        }
     }
 
     /// Whether this message is seen for the first time here, as far as we remember; one that nobody names always is.
     pub(crate) fn is_new_instance(&self, instance: Option<u64>) -> bool {
-        let (Some(means), Some(instance)) = (self.0.as_deref(), instance) else { return true };
+        let (Some(means), Some(instance)) = (self.means(), instance) else { return true };
         let mut instances = means.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if instances.contains(&instance) {
             return false;
@@ -95,12 +124,16 @@ impl Outside {
 
     /// The end of a pause; `None` where nothing outside is touched.
     pub(crate) fn sleep(&self, duration: Duration) -> Option<BoxFuture<'static, ()>> {
-        self.0.as_deref().map(|means| (means.sleep)(duration))
+        self.means().map(|means| (means.sleep)(duration))
     }
 }
 
 impl fmt::Debug for Outside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Outside" } else { "Outside(untouched)" })
+        f.write_str(match self.0 {
+            Reach::Nothing => "Outside(untouched)",
+            Reach::Peek(_) => "Outside(peeking)",
+            Reach::All(_) => "Outside",
+        })
     }
 }

@@ -38,7 +38,7 @@ Examples:
   portcullis explain --client 192.0.2.1 --client-name mx.example.net --dns-zone zone.db
 
 Decided is what would be decided at RCPT, unless --stage or --etrn says otherwise. What is not given counts as not said yet: restrictions that look at it do \
-not object. Names of the client that are not given are looked up. Explaining changes nothing.
+not object. Names of the client that are not given are looked up. Explaining changes nothing; a server that runs is asked by its control socket what greylisting would say.
 
 With --json, one object is printed for each recipient, each on a line of its own.
 

@@ -7,11 +7,12 @@ mod client;
 mod server;
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use doors::policy::SocketMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Cursor;
+use store::{Attempt, Cursor, Terms};
 
 use crate::state;
 
@@ -92,16 +93,39 @@ pub enum Request {
         /// A network, a sender, a recipient or a client's address.
         name: String,
     },
+    /// What would follow from an attempt to deliver: [`store::Greylisted`].
+    Peek {
+        /// As in [`store::Attempt`], like all that follows.
+        client: String,
+        /// See there.
+        network: String,
+        /// See there.
+        sender: String,
+        /// See there.
+        recipient: String,
+        /// See there.
+        now: SystemTime,
+        /// See there.
+        terms: Terms,
+    },
     /// How much is remembered: [`store::Stats`].
     Stats,
 }
 
 impl Request {
+    /// What would follow from `attempt`.
+    #[must_use]
+    pub fn peek(attempt: &Attempt<'_>) -> Self {
+        let &Attempt { client, network, sender, recipient, now, terms } = attempt;
+        let [client, network, sender, recipient] = [client, network, sender, recipient].map(str::to_owned);
+        Self::Peek { client, network, sender, recipient, now, terms: *terms }
+    }
+
     /// Whether the server is another afterwards.
     #[must_use]
     pub fn is_change(&self) -> bool {
         match self {
-            Self::Triplets { .. } | Self::Clients { .. } | Self::Stats => false,
+            Self::Triplets { .. } | Self::Clients { .. } | Self::Peek { .. } | Self::Stats => false,
             Self::Forget { .. } => true,
         }
     }

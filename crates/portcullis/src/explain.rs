@@ -12,7 +12,8 @@ use facts::{
 use judge::{List, Outside};
 
 use crate::cli::{Answer, Explain, Global};
-use crate::{cli, config, story};
+use crate::control::Request;
+use crate::{cli, config, control, story};
 
 /// Decides the session for each recipient, or as far as its facts go, and prints what was found.
 ///
@@ -24,6 +25,7 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let dns = global.dns(&loaded.config.dns)?;
+        let outside = outside(&loaded.config.control);
         let stage = if session.etrn.is_some() { Stage::Etrn } else { session.stage };
         let mut answer = Answer::Yes;
         for (number, facts) in (0..).zip(sessions(session)) {
@@ -31,7 +33,7 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
             let asker = dns.asker().with_deadline(loaded.config.doors.policy.deadline);
             let id = DecisionId::new(now, number);
             // A restriction whose facts are not given does not object.
-            let decision = judge::decide(&settings, &asker, &Outside::untouched(), &facts, stage, id, now).await;
+            let decision = judge::decide(&settings, &asker, &outside, &facts, stage, id, now).await;
             if number > 0 && !session.json {
                 writeln!(anstream::stdout(), "\n")?;
             }
@@ -41,6 +43,18 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
             }
         }
         Ok(answer)
+    })
+}
+
+/// What a server that runs remembers is looked at, where there is one. Nothing else is touched.
+fn outside(config: &control::Config) -> Outside {
+    let Ok(server) = control::Client::find(config) else { return Outside::untouched() };
+    Outside::peeking(move |attempt| {
+        let (server, request) = (server.clone(), Request::peek(&attempt));
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || server.ask(&request).map_err(|error| error.to_string()));
+            asked.await.map_err(|error| error.to_string()).flatten()
+        })
     })
 }
 

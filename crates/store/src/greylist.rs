@@ -7,6 +7,8 @@ mod tests;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// A client is counted once in so many seconds, however much it delivers.
 const COUNT_INTERVAL: i64 = 3_600;
 
@@ -14,7 +16,7 @@ const COUNT_INTERVAL: i64 = 3_600;
 pub(crate) type Seconds = u32;
 
 /// The administrator's terms for those who are not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// How long a triplet has to wait after its first attempt.
     pub delay: Duration,
@@ -46,7 +48,7 @@ pub struct Attempt<'a> {
 }
 
 /// What follows from an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Greylisted {
     /// The triplet was not known, or came back after the retry window: it waits from now on.
     New {

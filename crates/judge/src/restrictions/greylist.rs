@@ -76,12 +76,10 @@ async fn attempt(case: &Case, recipient: &EmailAddress) -> Ruling {
         now: case.now,
         terms: &case.settings.greylist.terms,
     };
-    let Some(store) = case.outside.store() else {
-        return Ruling::dunno().noting("greylisting was not asked: it would remember this");
-    };
-    match store.greylist(attempt).await {
-        Ok(greylisted) => ruling(case, recipient, greylisted),
-        Err(why) => Ruling::dunno().noting(format!("the memory of greylisting fails, so nobody waits: {why}")),
+    match case.outside.greylist(attempt).await {
+        None => Ruling::dunno().noting("greylisting was not asked: it would remember this"),
+        Some(Ok(greylisted)) => ruling(case, recipient, greylisted),
+        Some(Err(why)) => Ruling::dunno().noting(format!("the memory of greylisting fails, so nobody waits: {why}")),
     }
 }
 

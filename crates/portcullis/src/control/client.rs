@@ -14,7 +14,7 @@ use crate::story::visible;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A server that runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     path: PathBuf,
 }

@@ -7,7 +7,7 @@ use facts::Endpoint;
 use net::{Limits, Listen, Stream, Workers};
 use rustix::process::geteuid;
 use serde_json::{Value, json};
-use store::Store;
+use store::{Attempt, Store};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -94,6 +94,17 @@ async fn answer(line: &[u8], user: u32, store: &Store) -> anyhow::Result<Value> 
     Ok(match request {
         Request::Triplets { filter, after } => json!(store.triplets(&filter, after, PAGE_MAX).await?),
         Request::Clients { filter, after } => json!(store.clients(&filter, after, PAGE_MAX).await?),
+        Request::Peek { client, network, sender, recipient, now, terms } => {
+            let attempt = Attempt {
+                client: &client,
+                network: &network,
+                sender: &sender,
+                recipient: &recipient,
+                now,
+                terms: &terms,
+            };
+            json!(store.peek(attempt).await?)
+        }
         Request::Forget { name } => {
             let forgotten = store.forget(&name).await?;
             tracing::info!("greylisting forgot {forgotten} entries of {name:?}, as user {user} asked");
