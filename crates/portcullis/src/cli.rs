@@ -50,8 +50,8 @@ Examples:
       Everybody who waits, and who came back, those first that were not heard of for longest.
   portcullis greylist show a@b.example
       All that is known of whoever has this text in one of its names.
-  portcullis greylist forget 192.0.2.7
-      Let a client wait anew, as if it had never come.
+  portcullis greylist forget a@b.example
+      Let a sender wait anew, as if it had never come.
 
 The server is reached by its control socket: control.socket in the configuration, else `control` in \
 $RUNTIME_DIRECTORY or in the state directory, else /run/portcullis/control. Only root and the server's own user may make it forget.
