@@ -1,6 +1,7 @@
 //! A thread that reads the file: for attempts whose entries are not in memory, and for the administrator.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use redb::{ReadOnlyTable, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
@@ -67,7 +68,10 @@ pub(crate) fn run(engine: &Arc<Engine>, mut jobs: mpsc::Receiver<Job>) {
             Ok(true) => {}
             Ok(false) => return,
             Err(fault) => {
-                engine.complain("read", &fault);
+                // Once it is closed, the writer may have ended before us, and the file with it.
+                if !engine.closed.load(Ordering::SeqCst) {
+                    engine.complain("read", &fault);
+                }
                 if waiting.drain(..).any(|job| matches!(job, Job::End)) {
                     return;
                 }
