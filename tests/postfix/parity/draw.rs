@@ -231,14 +231,15 @@ impl Draft<'_> {
     /// session must not meet it before its turn.
     fn put_guard(&mut self, lists: &mut Lists, relay_before_recipient: bool, session: &Session) {
         let guard = self.random.pick(&["reject_unauth_destination", "defer_unauth_destination"]).to_owned();
+        // What comes after a bare permit guards nothing, and we would not start.
+        let latest = |list: &[String]| list.iter().position(|it| it == "permit").unwrap_or(list.len());
         if !session.is_for_us() {
-            let last = if relay_before_recipient { List::Recipient } else { List::Relay };
-            lists.entry(last).or_default().push(guard);
+            let list = lists.entry(if relay_before_recipient { List::Recipient } else { List::Relay }).or_default();
+            list.insert(latest(list), guard);
             return;
         }
         let list = lists.entry(self.random.pick(&[List::Relay, List::Recipient])).or_default();
-        let latest = list.iter().position(|restriction| restriction == "permit").unwrap_or(list.len());
-        list.insert(self.random.below(latest + 1), guard);
+        list.insert(self.random.below(latest(list) + 1), guard);
     }
 
     /// Any session. Where nothing waits for RCPT, TLS would begin in the middle of what has been judged already.
