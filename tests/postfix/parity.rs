@@ -126,8 +126,15 @@ fn ask(batch: &[Configuration], certificates: &Certificates, results: &Mutex<Rep
                     let ports = if configuration.delay_reject { PORT_POLICY } else { PORT_POLICY_STAGES };
                     let server = Server::start(&portcullis_toml(configuration, &policy_socket(root, worker)));
                     for session in &configuration.sessions {
-                        let result = put(session, configuration, PORT_OWN + index, ports + worker, &server, postfix);
-                        results.lock().unwrap().add(configuration, session, result);
+                        let put = || put(session, configuration, PORT_OWN + index, ports + worker, &server, postfix);
+                        let mut said = put();
+                        if let Some(difference) = said.difference(configuration, session) {
+                            said = put();
+                            if said.difference(configuration, session).is_none() {
+                                results.lock().unwrap().add_passing(&difference);
+                            }
+                        }
+                        results.lock().unwrap().add(configuration, session, &said);
                     }
                     let (status, log) = server.stop();
                     assert!(status.success(), "configuration {}: {status}\n{log}", configuration.number);

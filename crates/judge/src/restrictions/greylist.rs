@@ -76,7 +76,8 @@ async fn attempt(case: &Case, recipient: &EmailAddress) -> Ruling {
         now: case.now,
         terms: &case.settings.greylist.terms,
     };
-    match case.outside.greylist(attempt).await {
+    let answer = case.asker.in_time(case.outside.greylist(attempt)).await;
+    match answer.unwrap_or_else(|| Some(Err("no answer in the time of the decision".into()))) {
         None => Ruling::dunno().noting("greylisting was not asked: it would remember this"),
         Some(Ok(greylisted)) => ruling(case, recipient, greylisted),
         Some(Err(why)) => Ruling::dunno().noting(format!("the memory of greylisting fails, so nobody waits: {why}")),
