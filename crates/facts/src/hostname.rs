@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 pub const HOSTNAME_LENGTH_MAX: usize = 255;
 /// The longest label of a host name, in octets (RFC 1035 §2.3.4).
 pub const LABEL_LENGTH_MAX: usize = 63;
+/// The longest text of an address.
+const ADDRESS_LENGTH_MAX: usize = 45;
 
 /// Whether `name` is a host name: letters, digits, `-` and `_` in labels of 1 to 63 octets, at most 255 in all,
 /// no hyphen at a label's edge, no trailing dot, and not digits and dots alone.
@@ -83,6 +85,14 @@ pub fn strip_ipv6_tag(text: &str) -> Option<&str> {
 #[must_use]
 pub fn parse_address(text: &str) -> Option<IpAddr> {
     if text.contains(':') { text.parse().ok() } else { parse_ipv4(text).map(IpAddr::V4) }
+}
+
+/// `address` as text.
+#[must_use]
+pub fn address_text(address: IpAddr) -> String {
+    let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
+    push_address(&mut text, address);
+    text
 }
 
 /// Appends `address` as text. By hand for IPv4, as it is done several times for each decision.
@@ -219,9 +229,7 @@ mod tests {
     #[test]
     fn addresses_as_text() {
         for expected in ["0.0.0.0", "9.10.99.100", "255.200.5.50", "::", "2001:db8::1"] {
-            let mut text = String::new();
-            push_address(&mut text, expected.parse().unwrap());
-            assert_eq!(text, expected);
+            assert_eq!(address_text(expected.parse().unwrap()), expected);
         }
     }
 

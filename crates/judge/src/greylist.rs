@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use dns::lists::DnsList;
 use facts::Network;
+use facts::hostname::address_text;
 use store::Terms;
 
 use crate::config::Greylist;
@@ -69,18 +70,18 @@ impl Pool<'_> {
     pub(crate) fn network(self, config: &Greylist) -> String {
         match self.spf_domain {
             Some(domain) if config.pool_proof => domain.to_ascii_lowercase(),
-            _ if config.lookup_by_host => self.address.to_string(),
+            _ if config.lookup_by_host => address_text(self.address),
             _ => {
                 let length = if self.address.is_ipv4() { config.ipv4cidr } else { config.ipv6cidr };
                 let network = Network::containing(self.address, length);
-                network.map_or(self.address, Network::address).to_string()
+                address_text(network.map_or(self.address, Network::address))
             }
         }
     }
 
     /// What the client is counted by that has come back often.
     pub(crate) fn client(self, config: &Greylist) -> String {
-        if config.pool_proof { self.network(config) } else { self.address.to_string() }
+        if config.pool_proof { self.network(config) } else { address_text(self.address) }
     }
 }
 
@@ -90,7 +91,7 @@ pub(crate) fn sender_key(sender: &str) -> Cow<'_, str> {
     let Some((user, domain)) = sender.split_once('@') else { return sender.into() };
     let user = without_batv(user);
     let user = user.split_once('+').map_or(user, |(user, _)| user);
-    format!("{}@{domain}", without_numbers(user)).into()
+    [&without_numbers(user), "@", domain].concat().into()
 }
 
 /// `prvs=TAG=USER`; some write the two the other way round.

@@ -20,15 +20,17 @@ pub(crate) struct Named<'a> {
 impl Named<'_> {
     /// `CODE ENHANCED <NAME>: CLASS rejected: WHY`
     pub(crate) fn rejected(self, code: u16, enhanced: &str, why: &str) -> Reply {
-        reply(code, enhanced, &format!("<{}>: {} rejected: {why}", self.name, self.class))
+        reply(code, enhanced, &["<", self.name, ">: ", self.class, " rejected: ", why].concat())
     }
 }
 
 /// A reply of printable signs that fits in a line.
 pub(crate) fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
     let room = REPLY_LENGTH_MAX - "500 ".len() - enhanced.len() - 1;
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = text[..text.floor_char_boundary(room)].chars().map(printable).collect();
+    let text = &text[..text.floor_char_boundary(room)];
+    if text.contains(char::is_control) {
+        return Reply::new(code, enhanced, text.replace(char::is_control, " "));
+    }
     Reply::new(code, enhanced, text)
 }
 

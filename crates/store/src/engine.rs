@@ -44,7 +44,7 @@ use crate::{Error, Unavailable};
 /// The name of the file in its directory.
 const FILE: &str = "portcullis.redb";
 /// How many entries memory keeps besides those that wait to be written.
-pub(crate) const RECENT_MAX: usize = 131_072;
+pub(crate) const RECENT_MAX: usize = 262_144;
 /// How many octets of memory the changes may take that wait to be written; over it nothing new is remembered.
 const WAITING_MAX: usize = 16 << 20;
 /// Threads that read, so that one slow read does not hold up all.

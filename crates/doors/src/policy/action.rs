@@ -71,11 +71,11 @@ impl<'a> Prefix<'a> {
     fn refusal(&self, verb: &str, reply: &Reply, id: DecisionId) -> String {
         let Reply { enhanced, text, .. } = reply;
         let text = self.strip(text).unwrap_or(text);
-        let id = format!("; id={id}");
-        let around = "450 ".len() + enhanced.len() + " ".len() + self.length() + id.len();
+        let id = id.to_string();
+        let around = "450 ".len() + enhanced.len() + " ".len() + self.length() + "; id=".len() + id.len();
         let end = text.floor_char_boundary(REPLY_LENGTH_MAX.saturating_sub(around));
         let text = text.get(..end).unwrap_or_default();
-        format!("{verb} {enhanced} {text}{id}")
+        [verb, " ", enhanced, " ", text, "; id=", &id].concat()
     }
 
     fn parts(&self) -> impl Iterator<Item = &'a str> {

@@ -16,9 +16,6 @@ use crate::ruling::{About, OnPermit, Row, Ruling, Says, UnknownClass};
 use crate::tables::action::{Action, Answer, Codes};
 use crate::tables::lookup::{Hit, Lookup};
 
-/// The longest text of an address.
-const ADDRESS_LENGTH_MAX: usize = 45;
-
 /// Looks the subject up in `table` and does what its row says (access(5)); `None` where somebody must be asked for the
 /// client's name first.
 pub(super) fn check_access(case: &Case, subject: Subject, access: &Access) -> Option<Ruling> {
@@ -120,9 +117,7 @@ fn find_parents<'a>(case: &Case, lookup: &Lookup<'a>, name: &str) -> Option<Hit<
 
 /// The address, then its networks by whole octets (IPv4) or groups (IPv6).
 pub(super) fn find_address<'a>(lookup: &Lookup<'a>, address: IpAddr) -> Option<Hit<'a>> {
-    let mut text = String::with_capacity(ADDRESS_LENGTH_MAX);
-    hostname::push_address(&mut text, address);
-    find_address_as_written(lookup, &text)
+    find_address_as_written(lookup, &hostname::address_text(address))
 }
 
 /// The same for an address as somebody wrote it: `010.001.0.1` is another key than `10.1.0.1`.

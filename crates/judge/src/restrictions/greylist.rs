@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use facts::hostname::address_text;
 use facts::{ClientName, EmailAddress, MessageAction, Reason};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -50,8 +51,7 @@ fn ours(case: &Case) -> Option<&'static str> {
 fn whitelisted<'a>(case: &'a Case, name: &ClientName, recipient: &EmailAddress) -> Result<Option<Row<'a>>, String> {
     let greylist = &case.settings.greylist;
     let clients = Lookup::new(&greylist.whitelist_clients);
-    let address = case.client().address.to_string();
-    let found = clients.find(name.as_str()).or_else(|| clients.find(&address));
+    let found = clients.find(name.as_str()).or_else(|| clients.find(&address_text(case.client().address)));
     found.or_else(|| Lookup::new(&greylist.whitelist_recipients).find(recipient.as_str())).transpose()
 }
 
