@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// A client is counted once in so many seconds, however much it delivers.
 const COUNT_INTERVAL: i64 = 3_600;
 
+/// So many seconds after a last attempt another one is no news.
+const LAST_GRAIN: i64 = 60;
+
 /// Seconds since 1970, good until 2106.
 pub(crate) type Seconds = u32;
 
@@ -94,7 +97,8 @@ pub(crate) struct Client {
     pub last: Seconds,
 }
 
-/// What follows from an attempt, and what is to be remembered: nothing where it stays as it was.
+/// What follows from an attempt, and what is to be remembered: nothing where it stays as it was, but for a last attempt a
+/// short while later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub answer: Greylisted,
@@ -106,6 +110,13 @@ impl Triplet {
     pub(crate) fn expired(self, now: Seconds, terms: &Terms) -> bool {
         let over = since(now, self.last) > seconds(terms.max_age);
         over || (!self.was_successful(terms) && since(now, self.first) > seconds(terms.retry_window))
+    }
+
+    /// Whether it says as much as a later one: who tries again and again within a minute is not written each time. That
+    /// costs the time for which it is known a thousandth at most.
+    fn stands_for(self, later: Self, terms: &Terms) -> bool {
+        let grain = LAST_GRAIN.min(seconds(terms.max_age) / 1_000);
+        Self { last: later.last, ..self } == later && (0..grain).contains(&since(later.last, self.last))
     }
 
     fn was_successful(self, terms: &Terms) -> bool {
@@ -138,7 +149,8 @@ pub(crate) fn step(now: Seconds, terms: &Terms, client: Option<Client>, triplet:
     let first = triplet.map_or(now, |triplet| triplet.first.min(now));
     let waited = since(now, first);
     let passed = waited >= seconds(terms.delay);
-    let after = Some(Triplet { first, last: now, passed });
+    let after = Triplet { first, last: now, passed };
+    let after = triplet.is_none_or(|before| !before.stands_for(after, terms)).then_some(after);
     if !passed {
         let wait = duration(seconds(terms.delay) - waited);
         let answer =

@@ -173,7 +173,11 @@ impl Recent {
     }
 
     fn keep(&mut self, key: Key, known: Known, half: usize) {
-        if self.young.len() >= half && !self.young.contains_key(&key) {
+        if let Some(place) = self.young.get_mut(&key) {
+            *place = known;
+            return;
+        }
+        if self.young.len() >= half {
             self.old.clear();
             mem::swap(&mut self.young, &mut self.old);
         }
