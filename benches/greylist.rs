@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::crowd;
 use super::figures::{Times, median, millis, table, target, title};
 use super::load::Load;
 use super::server::Server;
@@ -14,20 +15,20 @@ const CLIENTS: u32 = 100_000;
 const CLIENTS_OF_POSTGREY: u32 = 5_000;
 /// How often all servers are measured, in turn, each time with triplets that nobody knows.
 const ROUNDS: u32 = 3;
-const DOMAINS: u32 = 1_000;
+pub const DOMAINS: u32 = 1_000;
 /// The least share of the thoughtless server's rate, in percent.
 const SHARE_MIN: f64 = 60.0;
 /// How many times postgrey's rate, and its requests a second of processor time, ours are at least.
 const TIMES_MIN: f64 = 20.0;
 
 /// As postgrey does, with empty lists, which it is given as well.
-const CONFIG: &str = "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
+pub const CONFIG: &str = "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
                       [greylist]\npool_proof = false\ndefault_whitelists = false\n\
                       [doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n";
 
 /// One server, measured once.
-struct Measured {
-    per_second: f64,
+pub struct Measured {
+    pub per_second: f64,
     times: Times,
     /// Microseconds of processor time for each request.
     processor: f64,
@@ -85,10 +86,12 @@ pub fn run(quick: bool) -> bool {
     }
     table(&rows);
     println!("  resident: {:.0} MiB", servers[1].1.memory("VmRSS"));
-    met
+    drop(servers);
+    met & crowd::run(scale)
 }
 
-fn measure(server: &Server, connections: u32, numbers: std::ops::Range<u32>) -> Measured {
+/// Puts the mails of these numbers to a server.
+pub fn measure(server: &Server, connections: u32, numbers: std::ops::Range<u32>) -> Measured {
     let requests = f64::from(numbers.end - numbers.start);
     let load = Load { server: server.address, connections, numbers, domains: DOMAINS };
     let (started, processor) = (Instant::now(), server.processor_time());

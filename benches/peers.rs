@@ -4,6 +4,7 @@
 //! done with a tenth of the requests, to see that it works; its figures prove nothing, and no target counts.
 
 mod chain;
+mod crowd;
 mod figures;
 mod greylist;
 mod load;

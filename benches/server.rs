@@ -29,7 +29,11 @@ pub struct Server {
 impl Server {
     /// `portcullis serve` with this configuration.
     pub fn portcullis(config: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::portcullis_in(tempfile::tempdir().expect("a temporary directory"), config)
+    }
+
+    /// The same with what is remembered in `directory`.
+    pub fn portcullis_in(directory: TempDir, config: &str) -> Self {
         let file = directory.path().join("portcullis.toml");
         fs::write(&file, config).expect("the directory is ours");
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
@@ -85,6 +89,12 @@ impl Server {
         let status = self.proc("status");
         let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap_or_default();
         value.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
+    }
+
+    /// How many octets this file of its state directory has, in MiB.
+    pub fn file_size(&self, file: &str) -> f64 {
+        let size = fs::metadata(self.directory.path().join(file)).map_or(0, |metadata| metadata.len());
+        size as f64 / f64::from(1 << 20)
     }
 
     fn proc(&self, file: &str) -> String {

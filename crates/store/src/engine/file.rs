@@ -33,7 +33,7 @@ pub(crate) const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("gr
 pub(crate) const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("greylist_blocks");
 
 /// What redb itself may keep in memory.
-const CACHE_MAX: usize = 32 << 20;
+const CACHE_MAX: usize = 16 << 20;
 /// A file up to this size is read through and checked when it is opened: that takes less than a second.
 const CHECKED_MAX: u64 = 256 << 20;
 /// How many entries of the journal are sorted before they are played.

@@ -239,7 +239,9 @@ fn write(
     batch: &mut Batch,
     latest: Option<(Seconds, Terms)>,
 ) -> Result<(), Fault> {
-    let write = database.begin_write()?;
+    let mut write = database.begin_write()?;
+    // Or a file of many entries would be walked through after a crash, while the mail waits.
+    write.set_quick_repair(true);
     {
         let mut tables = Tables { journal: write.open_table(JOURNAL)?, blocks: write.open_table(BLOCKS)? };
         if let Some(latest) = latest {

@@ -1,0 +1,96 @@
+//! Greylisting with millions of triplets, beside an empty store.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use facts::Network;
+use store::{Attempt, Store, Terms, Unavailable};
+
+use super::figures::{median, target};
+use super::greylist::{CONFIG, DOMAINS, measure};
+use super::load::Mail;
+use super::server::Server;
+
+const TRIPLETS: u32 = 10_000_000;
+const CONNECTIONS: u32 = 16;
+const ROUNDS: u32 = 5;
+/// How many triplets a round asks for.
+const ROUND: u32 = 100_000;
+/// The least share of the empty store's rate, in percent.
+const SHARE_MIN: f64 = 50.0;
+/// The most memory, in MiB.
+const RESIDENT_MAX: f64 = 300.0;
+/// How long is waited for a disk that is behind.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The defaults of `[greylist]`.
+const TERMS: Terms = Terms {
+    delay: Duration::from_mins(5),
+    retry_window: Duration::from_hours(2 * 24),
+    max_age: Duration::from_hours(35 * 24),
+    auto_whitelist_clients: 5,
+    privacy: false,
+};
+
+/// Fills a store and measures; with a `scale` all is so many times smaller.
+pub fn run(scale: u32) -> bool {
+    let (triplets, round) = (TRIPLETS / scale, ROUND / scale);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let begun = Instant::now();
+    fill(directory.path(), 0..triplets).expect("the store can be filled");
+    println!("  {triplets} triplets were written in {:.0} s", begun.elapsed().as_secs_f64());
+    let empty = Server::portcullis(CONFIG);
+    let begun = Instant::now();
+    let full = Server::portcullis_in(directory, CONFIG);
+    println!("  a server with them answers after {:.1} s", begun.elapsed().as_secs_f64());
+    let mut met = true;
+    for (what, known) in [("new", false), ("known, in the order in which they came", true)] {
+        let shares = (0..ROUNDS).map(|number| {
+            let new = triplets + (number + if known { ROUNDS } else { 0 }) * round;
+            let old = number * (triplets / ROUNDS);
+            let rate = |server, from: u32| measure(server, CONNECTIONS, from..from + round).per_second;
+            if known {
+                // What the empty store knows it was told a moment ago.
+                rate(&empty, new);
+            }
+            rate(&full, if known { old } else { new }) / rate(&empty, new) * 1e2
+        });
+        let share = median(shares);
+        let said = format!("{what}: {share:.0} % of the rate with an empty store, at least {SHARE_MIN:.0} %");
+        met &= target(share >= SHARE_MIN, &said);
+    }
+    let (resident, highest) = (full.memory("VmRSS"), full.memory("VmHWM"));
+    println!("  resident: {resident:.0} MiB, {highest:.0} at most; file: {:.0} MiB", full.file_size("portcullis.redb"));
+    met & target(resident < RESIDENT_MAX, &format!("resident: {resident:.0} MiB, below {RESIDENT_MAX:.0}"))
+}
+
+/// Remembers a first attempt of each of these mails, as the server would.
+fn fill(directory: &Path, numbers: Range<u32>) -> Result<(), Box<dyn std::error::Error>> {
+    let store = Store::open(&store::Config::default(), directory)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    runtime.block_on(async {
+        for number in numbers {
+            while let Err(unavailable) = first_attempt(&store, Mail { number, domain: number % DOMAINS }).await {
+                if unavailable != Unavailable::Busy {
+                    return Err(unavailable.into());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        store.close().await;
+        Ok(())
+    })
+}
+
+async fn first_attempt(store: &Store, mail: Mail) -> Result<(), Unavailable> {
+    let network = Network::containing(mail.client().into(), 24).map(Network::address);
+    let attempt = Attempt {
+        client: &mail.client().to_string(),
+        network: &network.expect("24 is a length").to_string(),
+        sender: &mail.sender().to_string(),
+        recipient: &mail.recipient().to_string(),
+        now: SystemTime::now(),
+        terms: &TERMS,
+    };
+    store.greylist(attempt).await.map(drop)
+}
