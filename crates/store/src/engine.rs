@@ -4,6 +4,7 @@
 //! which older entries they replace. Memory knows by an index which block has which key, so that what is new is known to
 //! be new without reading, and what is known costs one read of one block. Writing costs the same however much the file has.
 
+mod admin;
 mod batch;
 mod file;
 mod index;
@@ -32,13 +33,13 @@ pub(crate) use self::reader::{Entry, Scanned};
 pub(crate) use self::record::Row;
 use self::shard::Read;
 use self::sweep::Limits;
-pub(crate) use self::table::Asked;
-use self::table::{Missing, Mode, Table};
+pub(crate) use self::table::Table;
+use self::table::{Missing, Mode};
 use self::waits::Waits;
 use self::writer::{Command, Writer};
 use crate::counters::Counters;
 use crate::greylist::Greylisted;
-use crate::key::{Key, Secret};
+use crate::key::{Asked, Key, Secret};
 use crate::{Error, Unavailable};
 
 /// The name of the file in its directory.

@@ -12,6 +12,7 @@ mod counters;
 mod engine;
 mod greylist;
 mod key;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +25,7 @@ pub use config::Config;
 pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};
 
-use engine::{Asked, Embedded, RECENT_MAX};
-use key::Kind;
+use engine::{Embedded, RECENT_MAX};
 
 /// What a store without a file may take of memory, as of a file.
 const MEMORY_MAX: u64 = 64 << 20;
@@ -97,7 +97,13 @@ pub enum Unavailable {
 
 /// What is remembered. A clone is the same store.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Embedded>);
+pub struct Store(Place);
+
+/// Where it is remembered.
+#[derive(Clone, Debug)]
+enum Place {
+    Embedded(Arc<Embedded>),
+}
 
 impl Store {
     /// Opens or creates `portcullis.redb` in a directory. A damaged file is renamed aloud, and an empty one begun.
@@ -108,7 +114,7 @@ impl Store {
     /// If a setting cannot be, the file cannot be opened, another process has it, or a newer version wrote it.
     pub fn open(config: &Config, directory: &Path) -> Result<Self, Error> {
         config.check()?;
-        Embedded::open(Some(directory), config.size_max, RECENT_MAX).map(|embedded| Self(Arc::new(embedded)))
+        Embedded::open(Some(directory), config.size_max, RECENT_MAX).map(Self::embedded)
     }
 
     /// One that remembers in 64 MiB of memory, until it is dropped.
@@ -118,7 +124,7 @@ impl Store {
     #[must_use]
     pub fn in_memory() -> Self {
         let embedded = Embedded::open(None, MEMORY_MAX, RECENT_MAX);
-        Self(Arc::new(embedded.expect("a store without a file needs only threads")))
+        Self::embedded(embedded.expect("a store without a file needs only threads"))
     }
 
     /// One attempt to deliver: what follows from it. It is remembered.
@@ -126,7 +132,7 @@ impl Store {
     /// # Errors
     /// If it cannot be looked up or remembered; the mail passes.
     pub async fn greylist(&self, attempt: Attempt<'_>) -> Result<Greylisted, Unavailable> {
-        self.0.attempt(&self.asked(&attempt), true).await
+        self.attempt(&attempt, true).await
     }
 
     /// What [`Store::greylist`] would say; nothing is remembered.
@@ -134,28 +140,31 @@ impl Store {
     /// # Errors
     /// If it cannot be looked up.
     pub async fn peek(&self, attempt: Attempt<'_>) -> Result<Greylisted, Unavailable> {
-        self.0.attempt(&self.asked(&attempt), false).await
+        self.attempt(&attempt, false).await
     }
 
     /// What it counts.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.0.engine.counters
+        match &self.0 {
+            Place::Embedded(embedded) => &embedded.engine.counters,
+        }
     }
 
     /// Writes what waits to be written and ends the threads. What is asked later is not answered.
     pub async fn close(&self) {
-        self.0.close().await;
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.close().await,
+        }
     }
 
-    fn asked(&self, attempt: &Attempt<'_>) -> Asked {
-        let Attempt { client, network, sender, recipient, now, terms } = *attempt;
-        let secret = &self.0.engine.secret;
-        Asked {
-            now: greylist::unix(now),
-            terms: *terms,
-            client: secret.named(Kind::Client, [client, "", ""], !terms.privacy),
-            triplet: secret.named(Kind::Triplet, [network, sender, recipient], !terms.privacy),
+    async fn attempt(&self, attempt: &Attempt<'_>, remember: bool) -> Result<Greylisted, Unavailable> {
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.attempt(&embedded.engine.secret.asked(attempt), remember).await,
         }
+    }
+
+    fn embedded(embedded: Embedded) -> Self {
+        Self(Place::Embedded(Arc::new(embedded)))
     }
 }
