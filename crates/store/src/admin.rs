@@ -13,13 +13,17 @@ use crate::{Place, Store, Unavailable};
 pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// Where the next page begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cursor {
-    pub(crate) block: u64,
+    /// Which node of a cluster; 0 where there is none.
+    pub(crate) node: u32,
+    /// Which block of the file, or where Valkey's SCAN goes on.
+    pub(crate) position: u64,
+    /// How much of it has been told.
     pub(crate) at: u32,
 }
 
-/// Some entries, those first that were not touched for longest.
+/// Some entries: in a file those first that were not touched for longest, in Valkey in no order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// At most a thousand.
@@ -65,7 +69,7 @@ pub struct Stats {
     pub triplets_passed: u64,
     /// Clients that came back.
     pub clients: u64,
-    /// Octets of the file; 0 without one.
+    /// Octets of the file; 0 where there is none of our own.
     pub file_size: u64,
     /// How long those who came back had waited when they first passed, since the file was begun: for each step the bound
     /// below which they waited, and how many they were. The last has no bound.
@@ -94,6 +98,7 @@ impl Store {
         let filter = filter.to_ascii_lowercase();
         match &self.0 {
             Place::Embedded(embedded) => embedded.page(after, limit, |entry| entry.listed_triplet(&filter)).await,
+            Place::Valkey(valkey) => valkey.page(after, limit, |entry| entry.listed_triplet(&filter)).await,
         }
     }
 
@@ -111,6 +116,7 @@ impl Store {
         let filter = filter.to_ascii_lowercase();
         match &self.0 {
             Place::Embedded(embedded) => embedded.page(after, limit, |entry| entry.listed_client(&filter)).await,
+            Place::Valkey(valkey) => valkey.page(after, limit, |entry| entry.listed_client(&filter)).await,
         }
     }
 
@@ -122,6 +128,7 @@ impl Store {
     pub async fn forget(&self, filter: &str) -> Result<u64, Unavailable> {
         match &self.0 {
             Place::Embedded(embedded) => embedded.forget(|entry| entry.is_of(filter)).await,
+            Place::Valkey(valkey) => valkey.forget(|entry| entry.is_of(filter)).await,
         }
     }
 
@@ -132,6 +139,7 @@ impl Store {
     pub async fn stats(&self) -> Result<Stats, Unavailable> {
         match &self.0 {
             Place::Embedded(embedded) => embedded.stats().await,
+            Place::Valkey(valkey) => valkey.stats().await,
         }
     }
 }

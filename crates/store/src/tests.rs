@@ -35,7 +35,7 @@ fn open_tiny(directory: &Path, size_max: u64) -> Store {
 }
 
 fn table(store: &Store) -> &Table {
-    let Place::Embedded(embedded) = &store.0;
+    let Place::Embedded(embedded) = &store.0 else { panic!("the store is not embedded") };
     &embedded.engine.table
 }
 

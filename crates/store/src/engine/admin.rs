@@ -15,13 +15,13 @@ impl Embedded {
         if after.is_none() {
             self.commit(Vec::new()).await?;
         }
-        let start = after.unwrap_or(Cursor { block: 0, at: 0 });
+        let start = after.unwrap_or_default();
         let mut entries = Vec::new();
-        let mut from = Some(start.block);
+        let mut from = Some(start.position);
         while let Some(block) = from {
             let scanned = self.scan(block).await?;
             for entry in &scanned.entries {
-                let cursor = Cursor { block: entry.block, at: entry.at };
+                let cursor = Cursor { node: 0, position: entry.block, at: entry.at };
                 if cursor < start {
                     continue;
                 }
