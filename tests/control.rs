@@ -1,103 +1,22 @@
 //! The control socket, and `portcullis greylist` through it.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
+use crate::support::greylister::{Gate, START, greylist, waits};
 use crate::support::peers::{Peer, present};
 use crate::support::policy::Connection;
 use crate::support::program;
 
-const START: u64 = 1_700_000_000;
 /// The user and group "nobody", on all systems that have one of this name.
 const NOBODY: u32 = 65_534;
-
-/// A server that greylists, with a control socket in a directory that all may enter.
-struct Gate {
-    server: program::Server,
-    directory: TempDir,
-}
-
-impl Gate {
-    fn start(control: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        let socket = directory.path().join("control");
-        let server = program::Server::start(&format!(
-            "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
-             [greylist]\npool_proof = false\n[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n\
-             [control]\nsocket = \"{}\"\n{control}",
-            socket.display()
-        ));
-        server.await_line(&format!("the control socket is unix:{}", socket.display()));
-        fs::copy(server.config(), directory.path().join("portcullis.toml")).unwrap();
-        Self { server, directory }
-    }
-
-    /// One attempt to deliver, so many seconds after the start. Whether it has to wait.
-    fn waits(&self, after: u64, client: &str, sender: &str) -> bool {
-        waits(&mut Connection::open(&self.server.endpoint()).unwrap(), after, client, sender)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("control")
-    }
-
-    fn greylist(&self, arguments: &[&str]) -> Output {
-        greylist(&self.directory.path().join("portcullis.toml"), arguments)
-    }
-
-    /// What `portcullis greylist` says where it ends with `status`.
-    fn told(&self, arguments: &[&str], status: i32) -> String {
-        let output = self.greylist(arguments);
-        let told = String::from_utf8(output.stdout).unwrap();
-        let complaint = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {told}{complaint}");
-        told
-    }
-
-    /// The objects that it prints with `--json`.
-    fn objects(&self, arguments: &[&str], status: i32) -> Vec<Value> {
-        let told = self.told(&[arguments, &["--json"]].concat(), status);
-        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// What the server replies to these octets.
-    fn reply(&self, request: &[u8]) -> String {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
-        stream.write_all(request).unwrap();
-        let mut reply = String::new();
-        BufReader::new(stream).read_line(&mut reply).unwrap();
-        reply
-    }
-}
-
-fn waits(connection: &mut Connection, after: u64, client: &str, sender: &str) -> bool {
-    let time = (START + after).to_string();
-    let action = connection.ask(&[
-        ("protocol_state", "RCPT"),
-        ("client_address", client),
-        ("client_name", "unknown"),
-        ("reverse_client_name", "unknown"),
-        ("helo_name", "h.example"),
-        ("sender", sender),
-        ("recipient", "u@ours.example"),
-        ("policy_test_time", &time),
-    ]);
-    action.unwrap().starts_with("DEFER_IF_PERMIT")
-}
-
-fn greylist(config: &Path, arguments: &[&str]) -> Output {
-    program::run(&[&["greylist", "--config", config.to_str().unwrap()], arguments].concat())
-}
 
 #[test]
 fn who_waits_and_who_came_back_is_told() {

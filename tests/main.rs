@@ -11,4 +11,5 @@ mod postfix;
 mod serve;
 mod support;
 mod tidy;
+mod valkey;
 mod waves;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside Rust, where it is missing: Postfix with its pcre tables, postgrey,
-# openssl, and ip(8) for network namespaces.
+# Redis, openssl, and ip(8) for network namespaces.
 #
 # As root on Debian it does so; anywhere else it says what the tests will skip, which is no failure but under CI=true.
 # The Postfix that it installs gets no configuration and is not started: the tests run their own.
@@ -12,6 +12,7 @@ missing=
 command -v postfix >/dev/null || missing="$missing postfix"
 ls /usr/lib/postfix/postfix-pcre.so >/dev/null 2>&1 || missing="$missing postfix-pcre"
 command -v postgrey >/dev/null || missing="$missing postgrey"
+command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v openssl >/dev/null || missing="$missing openssl"
 command -v ip >/dev/null || missing="$missing iproute2"
 

@@ -5,6 +5,7 @@
 
 pub mod dns;
 pub mod gate;
+pub mod greylister;
 pub mod netns;
 pub mod peers;
 pub mod policy;
@@ -13,6 +14,7 @@ pub mod postfix;
 pub mod postgrey;
 pub mod program;
 pub mod random;
+pub mod redis;
 pub mod sasl;
 pub mod smtp;
 pub mod tls;

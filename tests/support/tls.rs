@@ -1,5 +1,6 @@
 //! TLS for the clients of the tests, by the program `openssl`, on which Debian's Postfix depends.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -47,16 +48,27 @@ impl Authority {
 
     /// A certificate that it has signed for `name`.
     pub fn signed(&self, name: &'static str) -> Certificate {
-        let (own, key) = (self.path("authority.pem"), self.path("authority.key"));
-        let signer = ["-CA", &own.display().to_string(), "-CAkey", &key.display().to_string()];
-        let file = self.make(name, &format!("/CN={name}"), &signer);
+        let file = self.make(name, &format!("/CN={name}"), &self.signer());
         Certificate::new(file, Some(name))
+    }
+
+    /// A certificate that it has signed for a server of this name in the DNS, as clients check it (RFC 9525 §6.3).
+    pub fn signed_for_server(&self, name: &'static str) -> Certificate {
+        let names = format!("subjectAltName=DNS:{name}");
+        let more = ["-addext", &names, "-addext", "basicConstraints=critical,CA:FALSE"].map(str::to_owned);
+        let file = self.make(name, &format!("/CN={name}"), &[self.signer().as_slice(), &more].concat());
+        Certificate::new(file, Some(name))
+    }
+
+    /// Its own certificate.
+    pub fn file(&self) -> PathBuf {
+        self.path("authority.pem")
     }
 
     /// A certificate that nobody has signed but its owner. It has no common name: Postfix would show that to the
     /// client, and tell no policy server of it.
     pub fn self_signed(&self, name: &'static str) -> Certificate {
-        Certificate::new(self.make(name, &format!("/O={name}"), &[]), None)
+        Certificate::new(self.make(name, &format!("/O={name}"), &[""; 0]), None)
     }
 
     /// Lines of main.cf: the server's certificate, and what it makes of those of clients.
@@ -67,11 +79,16 @@ impl Authority {
              smtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_CAfile = {}\n",
             server.file.display(),
             server.file.with_extension("key").display(),
-            self.path("authority.pem").display(),
+            self.file().display(),
         )
     }
 
-    fn make(&self, name: &str, subject: &str, more: &[&str]) -> PathBuf {
+    fn signer(&self) -> [String; 4] {
+        let [own, key] = [self.file(), self.path("authority.key")].map(|file| file.display().to_string());
+        ["-CA".into(), own, "-CAkey".into(), key]
+    }
+
+    fn make(&self, name: &str, subject: &str, more: &[impl AsRef<OsStr>]) -> PathBuf {
         let file = self.path(name).with_extension("pem");
         let key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 100 -subj".split(' ');
         let mut command = openssl();
@@ -87,6 +104,11 @@ impl Authority {
 }
 
 impl Certificate {
+    /// The file of the certificate, and that of its key.
+    pub fn files(&self) -> [PathBuf; 2] {
+        [self.file.clone(), self.file.with_extension("key")]
+    }
+
     fn new(file: PathBuf, trusted_name: Option<&'static str>) -> Self {
         let key = file.with_extension("der");
         let digest = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! Durations as Postfix and fail2ban write them: `300s`, `5m`, `35d`, `1d12h`, `1mo`.
+//! Durations as Postfix and fail2ban write them: `300s`, `5m`, `35d`, `1d12h`, `1mo`; and `100ms`.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MONTH: u64 = YEAR / 12;
 /// A sentence that says what is wrong with `text`.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
-    let mut seconds = 0_u64;
+    let mut duration = Duration::ZERO;
     if rest.is_empty() {
         return Err("a duration is missing: write 300s, 5m, 2h, 35d or 1w".into());
     }
@@ -27,15 +27,18 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         let (number, after) = split_at_first(rest, |c| !c.is_ascii_digit());
         let (unit, after) = split_at_first(after.trim_start(), |c| !c.is_ascii_alphabetic());
         let number: u64 = number.parse().map_err(|_| format!("\"{text}\" is not a duration like 300s, 5m or 35d"))?;
-        let unit =
-            unit_seconds(unit).ok_or_else(|| format!("\"{unit}\" is not a unit of time: use s, m, h, d or w"))?;
-        seconds = number
-            .checked_mul(unit)
-            .and_then(|more| seconds.checked_add(more))
-            .ok_or_else(|| format!("\"{text}\" is too long a time"))?;
+        let more = if unit == "ms" {
+            Some(Duration::from_millis(number))
+        } else {
+            let unit =
+                unit_seconds(unit).ok_or_else(|| format!("\"{unit}\" is not a unit of time: use s, m, h, d or w"))?;
+            number.checked_mul(unit).map(Duration::from_secs)
+        };
+        duration =
+            more.and_then(|more| duration.checked_add(more)).ok_or_else(|| format!("\"{text}\" is too long a time"))?;
         rest = after.trim_start();
     }
-    Ok(Duration::from_secs(seconds))
+    Ok(duration)
 }
 
 fn split_at_first(text: &str, stop: impl Fn(char) -> bool) -> (&str, &str) {
@@ -117,6 +120,13 @@ mod tests {
         }
         for bad in ["", " ", "m", "5x", "-1", "5.5m", "99999999999999999999", "9999999999999999y"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for duration in [0, 1, 100, 1_500, 60_000, 86_400_000].map(Duration::from_millis) {
+            assert_eq!(parse(&format(duration)), Ok(duration));
         }
     }
 

@@ -29,6 +29,8 @@ use cli::{Answer, Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Fails only where one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let Cli { global, command } = Cli::parse();
     let done = match command {
         Command::Serve => serve::run(&global),

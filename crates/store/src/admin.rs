@@ -4,22 +4,26 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Entry, Row};
+use crate::engine::Row;
 use crate::greylist::{Client, Triplet, time};
 use crate::key::read_names;
-use crate::{Store, Unavailable};
+use crate::{Place, Store, Unavailable};
 
 /// How many entries a page has at most.
-const PAGE_MAX: usize = 1_000;
+pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// Where the next page begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cursor {
-    block: u64,
-    at: u32,
+    /// Which node of a cluster; 0 where there is none.
+    pub(crate) node: u32,
+    /// Which block of the file, or where Valkey's SCAN goes on.
+    pub(crate) position: u64,
+    /// How much of it has been told.
+    pub(crate) at: u32,
 }
 
-/// Some entries, those first that were not touched for longest.
+/// Some entries: in a file those first that were not touched for longest, in Valkey in no order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// At most a thousand.
@@ -65,11 +69,18 @@ pub struct Stats {
     pub triplets_passed: u64,
     /// Clients that came back.
     pub clients: u64,
-    /// Octets of the file; 0 without one.
+    /// Octets of the file; 0 where there is none of our own.
     pub file_size: u64,
     /// How long those who came back had waited when they first passed, since the file was begun: for each step the bound
     /// below which they waited, and how many they were. The last has no bound.
     pub waits: Vec<(Option<Duration>, u64)>,
+}
+
+/// An entry, with its names in their written form.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub row: Row,
+    pub names: Vec<u8>,
 }
 
 impl Store {
@@ -84,7 +95,11 @@ impl Store {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<ListedTriplet>, Unavailable> {
-        self.page(after, limit, |entry| listed_triplet(entry, filter)).await
+        let filter = filter.to_ascii_lowercase();
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.page(after, limit, |entry| entry.listed_triplet(&filter)).await,
+            Place::Valkey(valkey) => valkey.page(after, limit, |entry| entry.listed_triplet(&filter)).await,
+        }
     }
 
     /// The clients that came back, with this text in their address; all with none. A page has `limit` of them, at most a
@@ -98,7 +113,11 @@ impl Store {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<ListedClient>, Unavailable> {
-        self.page(after, limit, |entry| listed_client(entry, filter)).await
+        let filter = filter.to_ascii_lowercase();
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.page(after, limit, |entry| entry.listed_client(&filter)).await,
+            Place::Valkey(valkey) => valkey.page(after, limit, |entry| entry.listed_client(&filter)).await,
+        }
     }
 
     /// Forgets all triplets with exactly this network, sender or recipient, and the client of this address, in any case;
@@ -107,20 +126,10 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written: some may be forgotten already.
     pub async fn forget(&self, filter: &str) -> Result<u64, Unavailable> {
-        self.0.commit(Vec::new()).await?;
-        let (mut forgotten, mut from) = (0, Some(0));
-        while let Some(block) = from {
-            let scanned = self.0.scan(block).await?;
-            let is_meant =
-                |entry: &&Entry| has_name(entry, |name| !name.is_empty() && name.eq_ignore_ascii_case(filter));
-            let meant =
-                Vec::from_iter(scanned.entries.iter().filter(is_meant).map(|entry| (entry.key, entry.block as u32)));
-            if !meant.is_empty() {
-                forgotten += self.0.commit(meant).await?;
-            }
-            from = scanned.next;
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.forget(|entry| entry.is_of(filter)).await,
+            Place::Valkey(valkey) => valkey.forget(|entry| entry.is_of(filter)).await,
         }
-        Ok(forgotten)
     }
 
     /// Counts everything.
@@ -128,70 +137,47 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn stats(&self) -> Result<Stats, Unavailable> {
-        self.0.commit(Vec::new()).await?;
-        let mut stats = Stats { waits: self.0.engine.waits.steps().collect(), ..Stats::default() };
-        let mut from = Some(0);
-        while let Some(block) = from {
-            let scanned = self.0.scan(block).await?;
-            for entry in &scanned.entries {
-                match entry.row {
-                    Row::Triplet(Triplet { passed: false, .. }) => stats.triplets_waiting += 1,
-                    Row::Triplet(Triplet { passed: true, .. }) => stats.triplets_passed += 1,
-                    Row::Client(_) => stats.clients += 1,
-                }
-            }
-            from = scanned.next;
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.stats().await,
+            Place::Valkey(valkey) => valkey.stats().await,
         }
-        stats.file_size = self.0.engine.file_size();
-        Ok(stats)
-    }
-
-    /// The first `limit` entries from a cursor that `listed` takes. What waits to be written comes with the first page.
-    async fn page<T>(
-        &self,
-        after: Option<Cursor>,
-        limit: usize,
-        listed: impl Fn(&Entry) -> Option<T>,
-    ) -> Result<Page<T>, Unavailable> {
-        if after.is_none() {
-            self.0.commit(Vec::new()).await?;
-        }
-        let start = after.unwrap_or(Cursor { block: 0, at: 0 });
-        let mut entries = Vec::new();
-        let mut from = Some(start.block);
-        while let Some(block) = from {
-            let scanned = self.0.scan(block).await?;
-            for entry in &scanned.entries {
-                let cursor = Cursor { block: entry.block, at: entry.at };
-                if cursor < start {
-                    continue;
-                }
-                if entries.len() >= limit.clamp(1, PAGE_MAX) {
-                    return Ok(Page { entries, next: Some(cursor) });
-                }
-                entries.extend(listed(entry));
-            }
-            from = scanned.next;
-        }
-        Ok(Page { entries, next: None })
     }
 }
 
-fn has_name(entry: &Entry, is_meant: impl Fn(&str) -> bool) -> bool {
-    read_names(&entry.names).is_some_and(|names| names.into_iter().any(is_meant))
+impl Remembered {
+    /// Whether one of its names is exactly this one, in any case.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        self.has_name(|own| !own.is_empty() && own.eq_ignore_ascii_case(name))
+    }
+
+    /// As a triplet that has this lower-case text in one of its names.
+    pub(crate) fn listed_triplet(&self, filter: &str) -> Option<ListedTriplet> {
+        let Triplet { first, last, passed } = self.row.triplet()?;
+        let [network, sender, recipient] = read_names(&self.names)?.map(str::to_owned);
+        let meant = self.has_name(|name| name.contains(filter));
+        meant.then_some(ListedTriplet { network, sender, recipient, first: time(first), last: time(last), passed })
+    }
+
+    /// As a client that has this lower-case text in its address.
+    pub(crate) fn listed_client(&self, filter: &str) -> Option<ListedClient> {
+        let Client { count, last } = self.row.client()?;
+        let [address, ..] = read_names(&self.names)?;
+        let meant = address.contains(filter);
+        meant.then(|| ListedClient { address: address.to_owned(), count, last: time(last) })
+    }
+
+    fn has_name(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        read_names(&self.names).is_some_and(|names| names.into_iter().any(is_meant))
+    }
 }
 
-fn listed_triplet(entry: &Entry, filter: &str) -> Option<ListedTriplet> {
-    let Triplet { first, last, passed } = entry.row.triplet()?;
-    let filter = filter.to_ascii_lowercase();
-    let [network, sender, recipient] = read_names(&entry.names)?.map(str::to_owned);
-    let meant = has_name(entry, |name| name.contains(&filter));
-    meant.then_some(ListedTriplet { network, sender, recipient, first: time(first), last: time(last), passed })
-}
-
-fn listed_client(entry: &Entry, filter: &str) -> Option<ListedClient> {
-    let Client { count, last } = entry.row.client()?;
-    let [address, ..] = read_names(&entry.names)?;
-    let meant = address.contains(&filter.to_ascii_lowercase());
-    meant.then(|| ListedClient { address: address.to_owned(), count, last: time(last) })
+impl Stats {
+    /// Counts this one as well.
+    pub(crate) fn add(&mut self, row: Row) {
+        match row {
+            Row::Triplet(Triplet { passed: false, .. }) => self.triplets_waiting += 1,
+            Row::Triplet(Triplet { passed: true, .. }) => self.triplets_passed += 1,
+            Row::Client(_) => self.clients += 1,
+        }
+    }
 }

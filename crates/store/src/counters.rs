@@ -9,7 +9,8 @@ pub struct Counters {
     pub asked: AtomicU64,
     /// Those that needed to read the file.
     pub from_file: AtomicU64,
-    /// Those that got no answer: too many changes wait, the file is full, or it cannot be read.
+    /// Those that got no answer: too many changes wait, the file is full or cannot be read, or Valkey is away and did not
+    /// know them.
     pub unavailable: AtomicU64,
     /// Transactions that are on the disk.
     pub commits: AtomicU64,
@@ -17,10 +18,19 @@ pub struct Counters {
     pub written: AtomicU64,
     /// Entries removed because their time was over.
     pub expired: AtomicU64,
-    /// Triplets forgotten before their time, because the file was full.
+    /// Triplets forgotten before their time, because the file was full, or not remembered while Valkey was away, because
+    /// too many were.
     pub dropped: AtomicU64,
-    /// Writing or reading the file that failed.
+    /// Writing or reading the file that failed, and entries of Valkey that cannot be read.
     pub failures: AtomicU64,
+    /// How often Valkey went away.
+    pub went_away: AtomicU64,
+    /// How often it came back.
+    pub came_back: AtomicU64,
+    /// Attempts judged by what this host knew, as Valkey was away.
+    pub from_copy: AtomicU64,
+    /// Entries of which Valkey was told when it came back.
+    pub written_back: AtomicU64,
 }
 
 impl Counters {

@@ -4,6 +4,7 @@
 //! which older entries they replace. Memory knows by an index which block has which key, so that what is new is known to
 //! be new without reading, and what is known costs one read of one block. Writing costs the same however much the file has.
 
+mod admin;
 mod batch;
 mod file;
 mod index;
@@ -16,11 +17,10 @@ mod waits;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,13 +32,14 @@ pub(crate) use self::reader::{Entry, Scanned};
 pub(crate) use self::record::Row;
 use self::shard::Read;
 use self::sweep::Limits;
-pub(crate) use self::table::Asked;
-use self::table::{Missing, Mode, Table};
-use self::waits::Waits;
+pub(crate) use self::table::Table;
+use self::table::{Missing, Mode};
+pub(crate) use self::waits::Waits;
 use self::writer::{Command, Writer};
+use crate::complaint::Complaint;
 use crate::counters::Counters;
 use crate::greylist::Greylisted;
-use crate::key::{Key, Secret};
+use crate::key::{Asked, Key, Secret};
 use crate::{Error, Unavailable};
 
 /// The name of the file in its directory.
@@ -55,8 +56,6 @@ const JOBS_MAX: usize = 1_024;
 const COMMANDS_MAX: usize = 64;
 /// How often what was read may be overtaken by a change of the same block.
 const TRIES: usize = 8;
-/// How often a fault is logged.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the threads share.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ pub(crate) struct Engine {
     closed: AtomicBool,
     /// The writer has written all that there was.
     ended: watch::Sender<bool>,
-    complained: Mutex<Option<Instant>>,
+    complaint: Complaint,
 }
 
 /// The engine, and the way to its threads; they end when this is dropped.
@@ -97,9 +96,7 @@ impl Engine {
     /// Counts a fault, and logs it if none was logged a short while ago.
     fn complain(&self, what: &str, fault: &Fault) {
         Counters::add(&self.counters.failures, 1);
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        if complained.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
-            *complained = Some(Instant::now());
+        if self.complaint.is_due() {
             let file = self.file.path.as_deref().unwrap_or(Path::new("memory")).display();
             tracing::error!(
                 "{file}: {what}: {fault}: mail flows on, what is new stays in memory as long as there is room"
@@ -138,7 +135,7 @@ impl Embedded {
             awake: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             ended: watch::Sender::new(false),
-            complained: Mutex::default(),
+            complaint: Complaint::default(),
         });
         Self::start(engine, log).map_err(|source| Error::Thread { source })
     }

@@ -108,8 +108,23 @@ pub(crate) struct Step {
 
 impl Triplet {
     pub(crate) fn expired(self, now: Seconds, terms: &Terms) -> bool {
-        let over = since(now, self.last) > seconds(terms.max_age);
-        over || (!self.was_successful(terms) && since(now, self.first) > seconds(terms.retry_window))
+        i64::from(now) > self.expires(terms)
+    }
+
+    /// The last second in which it counts.
+    pub(crate) fn expires(self, terms: &Terms) -> i64 {
+        let known = i64::from(self.last).saturating_add(seconds(terms.max_age));
+        let waits = i64::from(self.first).saturating_add(seconds(terms.retry_window));
+        if self.was_successful(terms) { known } else { known.min(waits) }
+    }
+
+    /// Of what two hosts remember of the same triplet.
+    pub(crate) fn merged(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            passed: self.passed || other.passed,
+        }
     }
 
     /// Whether it says as much as a later one: who tries again and again within a minute is not written each time. That
@@ -126,7 +141,17 @@ impl Triplet {
 
 impl Client {
     pub(crate) fn expired(self, now: Seconds, terms: &Terms) -> bool {
-        since(now, self.last) > seconds(terms.max_age)
+        i64::from(now) > self.expires(terms)
+    }
+
+    /// The last second in which it counts.
+    pub(crate) fn expires(self, terms: &Terms) -> i64 {
+        i64::from(self.last).saturating_add(seconds(terms.max_age))
+    }
+
+    /// Of what two hosts remember of the same client.
+    pub(crate) fn merged(self, other: Self) -> Self {
+        Self { count: self.count.max(other.count), last: self.last.max(other.last) }
     }
 
     /// Whether it waits no more, whatever the triplet.

@@ -4,6 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use crate::greylist::{Attempt, Seconds, Terms, unix};
+
 /// Longer names are not kept, only their hash: they would be a stranger's way to fill memory and file.
 pub(crate) const NAMES_MAX: usize = 1_024;
 
@@ -33,6 +35,15 @@ pub(crate) struct Named {
     pub names: Vec<u8>,
 }
 
+/// An attempt, with the keys that belong to it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub now: Seconds,
+    pub terms: Terms,
+    pub client: Named,
+    pub triplet: Named,
+}
+
 impl Secret {
     /// From the system's random numbers, which the standard library's hash tables take their keys from.
     pub(crate) fn random() -> Self {
@@ -42,6 +53,17 @@ impl Secret {
             part.copy_from_slice(&random.hash_one(half).to_le_bytes());
         }
         Self(octets)
+    }
+
+    /// The attempt under its keys.
+    pub(crate) fn asked(&self, attempt: &Attempt<'_>) -> Asked {
+        let &Attempt { client, network, sender, recipient, now, terms } = attempt;
+        Asked {
+            now: unix(now),
+            terms: *terms,
+            client: self.named(Kind::Client, [client, "", ""], !terms.privacy),
+            triplet: self.named(Kind::Triplet, [network, sender, recipient], !terms.privacy),
+        }
     }
 
     /// The key of `names`, whatever the case of their ASCII letters; a client has only one.

@@ -1,19 +1,23 @@
 //! The only code that remembers.
 //!
 //! [`Store`] answers for greylisting: [`Store::greylist`] takes one attempt to deliver and says what follows from it, as
-//! postgrey does. It remembers in one file of the state directory, written within 50 ms, or in memory alone. What it
-//! cannot remember it does not hold against anybody: whoever asks gets [`Unavailable`] and lets the mail pass.
+//! postgrey does. It remembers in one file of the state directory, written within 50 ms, in a Valkey that several hosts
+//! share, or in memory alone. What it cannot remember it does not hold against anybody: whoever asks gets [`Unavailable`] and lets the mail pass.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod complaint;
 mod config;
 mod counters;
 mod engine;
 mod greylist;
 mod key;
+mod recent;
 #[cfg(test)]
 mod tests;
+mod url;
+mod valkey;
 
 use std::io;
 use std::path::Path;
@@ -23,9 +27,10 @@ pub use admin::{Cursor, ListedClient, ListedTriplet, Page, Stats};
 pub use config::Config;
 pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};
+pub use url::{Url, without_passwords};
 
-use engine::{Asked, Embedded, RECENT_MAX};
-use key::Kind;
+use engine::{Embedded, RECENT_MAX};
+use valkey::Valkey;
 
 /// What a store without a file may take of memory, as of a file.
 const MEMORY_MAX: u64 = 64 << 20;
@@ -78,8 +83,8 @@ pub enum Error {
 /// Why there is no answer: the mail passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// The disk is too slow for what is to be remembered.
-    #[error("too many changes of the store wait for the disk")]
+    /// The disk is too slow for what is to be remembered, or other hosts change the same entry all the time.
+    #[error("too much is to be remembered at once")]
     Busy,
     /// The file has reached `store.size_max`.
     #[error("the store is full")]
@@ -93,22 +98,35 @@ pub enum Unavailable {
     /// It was closed.
     #[error("the store is closed")]
     Closed,
+    /// Valkey does not answer, and this host knows too little.
+    #[error("the store does not answer")]
+    Away,
 }
 
 /// What is remembered. A clone is the same store.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Embedded>);
+pub struct Store(Place);
+
+/// Where it is remembered.
+#[derive(Clone, Debug)]
+enum Place {
+    Embedded(Arc<Embedded>),
+    Valkey(Arc<Valkey>),
+}
 
 impl Store {
-    /// Opens or creates `portcullis.redb` in a directory. A damaged file is renamed aloud, and an empty one begun.
+    /// Opens or creates `portcullis.redb` in a directory, or the Valkey that `config` names. A damaged file is renamed
+    /// aloud, and an empty one begun. A Valkey that does not answer is told of by the log, and tried again.
     ///
-    /// It reads the file's journal, and after a crash the whole file: call it where that may take a second.
+    /// It reads the file's journal, and after a crash the whole file, or it connects: call it where that may take a second.
     ///
     /// # Errors
     /// If a setting cannot be, the file cannot be opened, another process has it, or a newer version wrote it.
     pub fn open(config: &Config, directory: &Path) -> Result<Self, Error> {
-        config.check()?;
-        Embedded::open(Some(directory), config.size_max, RECENT_MAX).map(|embedded| Self(Arc::new(embedded)))
+        if let Some(address) = config.checked()? {
+            return Ok(Self(Place::Valkey(Arc::new(Valkey::open(address, config)?))));
+        }
+        Embedded::open(Some(directory), config.size_max, RECENT_MAX).map(Self::embedded)
     }
 
     /// One that remembers in 64 MiB of memory, until it is dropped.
@@ -118,7 +136,7 @@ impl Store {
     #[must_use]
     pub fn in_memory() -> Self {
         let embedded = Embedded::open(None, MEMORY_MAX, RECENT_MAX);
-        Self(Arc::new(embedded.expect("a store without a file needs only threads")))
+        Self::embedded(embedded.expect("a store without a file needs only threads"))
     }
 
     /// One attempt to deliver: what follows from it. It is remembered.
@@ -126,7 +144,7 @@ impl Store {
     /// # Errors
     /// If it cannot be looked up or remembered; the mail passes.
     pub async fn greylist(&self, attempt: Attempt<'_>) -> Result<Greylisted, Unavailable> {
-        self.0.attempt(&self.asked(&attempt), true).await
+        self.attempt(&attempt, true).await
     }
 
     /// What [`Store::greylist`] would say; nothing is remembered.
@@ -134,28 +152,34 @@ impl Store {
     /// # Errors
     /// If it cannot be looked up.
     pub async fn peek(&self, attempt: Attempt<'_>) -> Result<Greylisted, Unavailable> {
-        self.0.attempt(&self.asked(&attempt), false).await
+        self.attempt(&attempt, false).await
     }
 
     /// What it counts.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.0.engine.counters
+        match &self.0 {
+            Place::Embedded(embedded) => &embedded.engine.counters,
+            Place::Valkey(valkey) => &valkey.shared.counters,
+        }
     }
 
     /// Writes what waits to be written and ends the threads. What is asked later is not answered.
     pub async fn close(&self) {
-        self.0.close().await;
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.close().await,
+            Place::Valkey(valkey) => valkey.close().await,
+        }
     }
 
-    fn asked(&self, attempt: &Attempt<'_>) -> Asked {
-        let Attempt { client, network, sender, recipient, now, terms } = *attempt;
-        let secret = &self.0.engine.secret;
-        Asked {
-            now: greylist::unix(now),
-            terms: *terms,
-            client: secret.named(Kind::Client, [client, "", ""], !terms.privacy),
-            triplet: secret.named(Kind::Triplet, [network, sender, recipient], !terms.privacy),
+    async fn attempt(&self, attempt: &Attempt<'_>, remember: bool) -> Result<Greylisted, Unavailable> {
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.attempt(&embedded.engine.secret.asked(attempt), remember).await,
+            Place::Valkey(valkey) => valkey.shared.attempt(&valkey.shared.secret().asked(attempt), remember).await,
         }
+    }
+
+    fn embedded(embedded: Embedded) -> Self {
+        Self(Place::Embedded(Arc::new(embedded)))
     }
 }

@@ -9,12 +9,11 @@ mod model;
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::Embedded;
+use crate::engine::{Embedded, Table};
 use crate::greylist::{Seconds, time};
-use crate::{Attempt, Greylisted, Store, Terms, Unavailable};
+use crate::{Attempt, Greylisted, Place, Store, Terms, Unavailable};
 
 const TERMS: Terms = Terms {
     delay: Duration::from_secs(300),
@@ -32,7 +31,12 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn open_tiny(directory: &Path, size_max: u64) -> Store {
-    Store(Arc::new(Embedded::open(Some(directory), size_max, RECENT_TINY).unwrap()))
+    Store::embedded(Embedded::open(Some(directory), size_max, RECENT_TINY).unwrap())
+}
+
+fn table(store: &Store) -> &Table {
+    let Place::Embedded(embedded) = &store.0 else { panic!("the store is not embedded") };
+    &embedded.engine.table
 }
 
 /// One attempt of a client numbered for a triplet numbered.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use facts::closest;
+use store::without_passwords;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the design that come with later versions: their keys are known, and refused with that word.
@@ -42,7 +43,7 @@ impl Mistake {
         let said = error.message();
         let plain = || {
             let span = error.span().map(|span| element(text, &span, said).unwrap_or(span));
-            Self { span, message: said.to_owned(), help: None }
+            Self { span, message: without_passwords(said), help: None }
         };
         let Some((what, rest)) = ["field", "variant"].iter().find_map(|what| {
             let rest = said.strip_prefix("unknown ")?.strip_prefix(what)?.strip_prefix(" `")?;
@@ -177,7 +178,7 @@ impl Refused {
         let group = match &mistake.span {
             Some(span) => {
                 let marked = AnnotationKind::Primary.span(self.within(span));
-                title.element(Snippet::source(&self.text).path(&self.name).annotation(marked))
+                title.element(Snippet::source(without_passwords(&self.text)).path(&self.name).annotation(marked))
             }
             None => title.element(Origin::path(&self.name)),
         };

@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
 use super::file::{BLOCKS, Fault};
-use super::record::{self, Row};
+use super::record;
 use super::shard::{Known, Read};
+use crate::admin::Remembered;
 use crate::key::Key;
 
 /// How many jobs one transaction serves.
@@ -43,8 +44,7 @@ pub(crate) struct Entry {
     /// Which entry of its block it is.
     pub at: u32,
     pub key: Key,
-    pub row: Row,
-    pub names: Vec<u8>,
+    pub remembered: Remembered,
 }
 
 type Blocks = ReadOnlyTable<u64, &'static [u8]>;
@@ -114,7 +114,8 @@ fn scan(engine: &Engine, blocks: &Blocks, from: u64) -> Result<Scanned, Fault> {
         let (mut rest, mut at) = (block.value(), 0);
         while let Some(record::Record { key, row, names }) = record::next(&mut rest)? {
             if engine.table.shard_of(key).index.contains(key.print().fingerprint(), number as u32) {
-                scanned.entries.push(Entry { block: number, at, key, row, names: names.to_vec() });
+                let remembered = Remembered { row, names: names.to_vec() };
+                scanned.entries.push(Entry { block: number, at, key, remembered });
             }
             at += 1;
         }

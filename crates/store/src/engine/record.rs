@@ -39,8 +39,16 @@ impl Row {
         }
     }
 
+    /// The last second in which it counts.
+    pub(crate) fn expires(self, terms: &Terms) -> i64 {
+        match self {
+            Self::Triplet(triplet) => triplet.expires(terms),
+            Self::Client(client) => client.expires(terms),
+        }
+    }
+
     /// A tag and two numbers.
-    fn numbers(self) -> (u8, u32, u32) {
+    pub(crate) fn numbers(self) -> (u8, u32, u32) {
         match self {
             Self::Triplet(Triplet { first, last, passed: false }) => (0, first, last),
             Self::Triplet(Triplet { first, last, passed: true }) => (1, first, last),
@@ -48,7 +56,7 @@ impl Row {
         }
     }
 
-    fn from_numbers(tag: u8, one: u32, other: u32) -> Option<Self> {
+    pub(crate) fn from_numbers(tag: u8, one: u32, other: u32) -> Option<Self> {
         match tag {
             0 | 1 => Some(Self::Triplet(Triplet { first: one, last: other, passed: tag == 1 })),
             2 => Some(Self::Client(Client { count: one, last: other })),

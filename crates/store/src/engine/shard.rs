@@ -8,6 +8,7 @@ use super::index::Index;
 use super::record::Row;
 use crate::greylist::{Seconds, Terms};
 use crate::key::{Key, Named};
+use crate::recent::Recent;
 
 /// What is known of a key, and the block of the file that has it so far; 0 where none has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +46,10 @@ pub(crate) struct Shard {
     pending: FxHashMap<Key, Change>,
     /// Changes that the commit under way writes.
     writing: FxHashMap<Key, Change>,
-    recent: Recent,
+    recent: Recent<Known>,
     pub index: Index,
     /// When something was changed last, and on which terms: by these the writer knows what is expired.
     pub latest: Option<(Seconds, Terms)>,
-}
-
-/// What was used lately, in two generations: when the younger is full, the older is forgotten.
-#[derive(Debug, Default)]
-struct Recent {
-    young: FxHashMap<Key, Known>,
-    old: FxHashMap<Key, Known>,
 }
 
 /// What a change takes of the room for changes that wait.
@@ -153,40 +147,11 @@ impl Shard {
     pub(crate) fn lose_file(&mut self) {
         self.index = Index::default();
         let changes = self.pending.values_mut().chain(self.writing.values_mut()).map(|change| &mut change.known);
-        let recent = self.recent.young.values_mut().chain(self.recent.old.values_mut());
-        changes.chain(recent).for_each(|known| known.place = 0);
+        changes.chain(self.recent.values_mut()).for_each(|known| known.place = 0);
     }
 
     #[cfg(test)]
     pub(crate) fn recent_len(&self) -> usize {
-        self.recent.young.len() + self.recent.old.len()
-    }
-}
-
-impl Recent {
-    fn get(&self, key: Key) -> Option<Known> {
-        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
-    }
-
-    fn get_mut(&mut self, key: Key) -> Option<&mut Known> {
-        self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
-    }
-
-    fn keep(&mut self, key: Key, known: Known, half: usize) {
-        if let Some(place) = self.young.get_mut(&key) {
-            *place = known;
-            return;
-        }
-        if self.young.len() >= half {
-            self.old.clear();
-            mem::swap(&mut self.young, &mut self.old);
-        }
-        self.old.remove(&key);
-        self.young.insert(key, known);
-    }
-
-    fn forget(&mut self, key: Key) {
-        self.young.remove(&key);
-        self.old.remove(&key);
+        self.recent.len()
     }
 }

@@ -6,19 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::record::Row;
 use super::shard::{Known, Looked, Read, Shard};
-use crate::greylist::{Greylisted, Seconds, Step, Terms, step};
-use crate::key::{Key, Named};
+use crate::greylist::{Greylisted, Step, step};
+use crate::key::{Asked, Key, Named};
 
 const SHARDS: usize = 256;
-
-/// An attempt, with the keys that belong to it.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub now: Seconds,
-    pub terms: Terms,
-    pub client: Named,
-    pub triplet: Named,
-}
 
 /// What must be read before the attempt can be answered.
 #[derive(Debug)]

@@ -14,10 +14,27 @@ pub(crate) struct Waits([AtomicU64; BOUNDS.len() + 1]);
 impl Waits {
     /// Counts one that came back.
     pub(crate) fn add(&self, waited: Duration) {
-        let step = BOUNDS.partition_point(|bound| *bound <= waited.as_secs());
+        self.add_to(BOUNDS.partition_point(|bound| *bound <= waited.as_secs()), 1);
+    }
+
+    /// As many as `counts` says for each step, by its number.
+    pub(crate) fn of(counts: impl IntoIterator<Item = (usize, u64)>) -> Self {
+        let waits = Self::default();
+        counts.into_iter().for_each(|(step, count)| waits.add_to(step, count));
+        waits
+    }
+
+    /// Counts so many in a step.
+    pub(crate) fn add_to(&self, step: usize, more: u64) {
         if let Some(count) = self.0.get(step) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(more, Ordering::Relaxed);
         }
+    }
+
+    /// The steps that have some, by their numbers. Afterwards they have none.
+    pub(crate) fn take(&self) -> Vec<(usize, u64)> {
+        let taken = self.0.iter().map(|count| count.swap(0, Ordering::Relaxed)).enumerate();
+        taken.filter(|(_, count)| *count > 0).collect()
     }
 
     /// For each step how long was waited at most, and how many did; the last has no end.

@@ -174,11 +174,25 @@ fn what_cannot_be_opened_is_said_clearly() {
 fn settings_that_cannot_be_are_refused() {
     for (text, expected) in [
         ("", None),
-        ("url = \"valkey://localhost\"", Some("store.url is not built yet: write \"embedded:\"")),
+        ("url = \"valkey://u:p@mx\"\ntimeout = \"1500ms\"", None),
+        (
+            "url = \"valkeys+sentinel://a,b/m/1\"\ntls_cert_file = \"/c\"\ntls_key_file = \"/k\"\ntls_ca_file = \"/a\"",
+            None,
+        ),
+        ("url = \"vallkey://mx\"", Some("store.url has an unknown scheme")),
+        ("key_prefix = \"a*\"", Some("store.key_prefix may have")),
+        ("key_prefix = \"{a}\"", Some("store.key_prefix may have")),
+        ("timeout = \"0s\"", Some("store.timeout must be longer than 0s")),
+        ("timeout = \"6s\"", Some("store.timeout must be longer than 0s")),
+        ("url = \"valkey://mx\"\ntls_ca_file = \"/a\"", Some("store.tls_ca_file is of no use without TLS")),
+        ("url = \"valkeys://mx\"\ntls_key_file = \"/k\"", Some("store.tls_key_file needs store.tls_cert_file")),
+        ("url = \"valkeys://mx\"\ntls_cert_file = \"/c\"", Some("store.tls_cert_file needs store.tls_key_file")),
         ("size_max = 1000", Some("store.size_max must be 8388608 (8 MiB) at least")),
     ] {
         let config: Config = toml::from_str(text).unwrap();
-        assert_eq!(config.check().err().map(|error| error.to_string()).as_deref(), expected, "{text}");
+        let found = config.check().err().map(|error| error.to_string());
+        let is_expected = found.as_deref().zip(expected).is_some_and(|(found, expected)| found.starts_with(expected));
+        assert!(is_expected || found.is_none() && expected.is_none(), "{text}: {found:?}");
     }
     assert!(toml::from_str::<Config>("size = 1").is_err());
 }

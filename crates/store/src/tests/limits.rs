@@ -50,8 +50,8 @@ fn memory_is_bounded() {
             attempt(&store, number % 60_000, number, 1_000).await.unwrap();
         }
         commit(&store).await;
-        assert_eq!(store.0.engine.table.waiting(), 0);
-        let table = &store.0.engine.table;
+        let table = table(&store);
+        assert_eq!(table.waiting(), 0);
         let recent: usize = table.numbers().map(|number| table.shard(number).recent_len()).sum();
         assert!(recent <= RECENT_TINY, "{recent}");
         store.close().await;
@@ -78,7 +78,7 @@ fn changes_that_wait_are_bounded() {
             };
             // The writer never yields here: one thread asks faster than another writes, or the test ends.
             match store.greylist(attempt).await {
-                Ok(_) => assert!(store.0.engine.table.waiting() < 26 << 20),
+                Ok(_) => assert!(table(&store).waiting() < 26 << 20),
                 Err(error) => {
                     assert_eq!(error, Unavailable::Busy);
                     refused = true;
