@@ -23,14 +23,6 @@ const SHARE_MIN: f64 = 50.0;
 const RESIDENT_MAX: f64 = 300.0;
 /// How long is waited for a disk that is behind.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The defaults of `[greylist]`.
-const TERMS: Terms = Terms {
-    delay: Duration::from_mins(5),
-    retry_window: Duration::from_hours(2 * 24),
-    max_age: Duration::from_hours(35 * 24),
-    auto_whitelist_clients: 5,
-    privacy: false,
-};
 
 /// Fills a store and measures; with a `scale` all is so many times smaller.
 pub fn run(scale: u32) -> bool {
@@ -85,12 +77,15 @@ fn fill(directory: &Path, numbers: Range<u32>) -> Result<(), Box<dyn std::error:
 async fn first_attempt(store: &Store, mail: Mail) -> Result<(), Unavailable> {
     let network = Network::containing(mail.client().into(), 24).map(Network::address);
     let attempt = Attempt {
+        address: mail.client().into(),
+        client_name: "unknown",
+        sender_address: "",
         client: &mail.client().to_string(),
         network: &network.expect("24 is a length").to_string(),
         sender: &mail.sender().to_string(),
         recipient: &mail.recipient().to_string(),
         now: SystemTime::now(),
-        terms: &TERMS,
+        terms: &Terms::POSTGREY,
     };
     store.greylist(attempt).await.map(drop)
 }

@@ -56,6 +56,32 @@ fn who_waits_and_who_came_back_is_told() {
 }
 
 #[test]
+fn an_administrator_allows_and_takes_it_back() {
+    let gate = Gate::start("");
+    assert!(gate.waits(0, "203.0.113.7", "a@one.example"));
+    assert_eq!(gate.told(&["allow", "One.example"], 0), "one.example is never greylisted from now on\n");
+    assert_eq!(gate.told(&["allow", "one.example"], 0), "one.example was allowed already\n");
+    assert!(!gate.waits(1, "203.0.113.7", "a@mail.one.example"));
+    assert!(!gate.waits(1, "203.0.113.7", "a@one.example"));
+    assert!(gate.waits(1, "203.0.113.8", "a@two.example"));
+    assert!(gate.told(&["list", "one"], 0).lines().any(|line| line.starts_with("allowed since    ")));
+    let [allowed] = &*gate
+        .objects(&["show", "ONE.EXAMPLE"], 0)
+        .into_iter()
+        .filter(|it| it["kind"] == "allowed")
+        .collect::<Vec<_>>()
+    else {
+        panic!("one name is allowed")
+    };
+    assert_eq!(allowed["name"], "one.example");
+    assert!(gate.told(&["stats"], 0).contains("           1  names are allowed\n"));
+    assert_eq!(gate.told(&["allow", "--remove", "one.example"], 0), "one.example is no longer allowed\n");
+    assert_eq!(gate.told(&["allow", "--remove", "one.example"], 1), "one.example was not allowed\n");
+    assert!(gate.waits(2, "203.0.113.7", "b@one.example"));
+    assert_eq!(gate.greylist(&["allow", "a b"]).status.code(), Some(2));
+}
+
+#[test]
 fn how_long_real_senders_waited_is_told() {
     let gate = Gate::start("");
     for (number, after) in [(1, 400), (2, 500), (3, 4_000)] {

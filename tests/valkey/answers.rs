@@ -1,5 +1,6 @@
 //! The same answers as by the embedded engine.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use store::{Attempt, Config, Store, Terms};
@@ -13,7 +14,7 @@ const TERMS: Terms = Terms {
     retry_window: Duration::from_secs(3_000),
     max_age: Duration::from_secs(20_000),
     auto_whitelist_clients: 3,
-    privacy: false,
+    ..Terms::POSTGREY
 };
 
 /// One history: its seed, the terms, how many clients and triplets, how far the clock goes at most with each attempt.
@@ -40,6 +41,9 @@ async fn check(case: &Case) {
         let (client, triplet) = (random.below(case.clients), random.below(case.triplets));
         let (client, sender) = (format!("192.0.2.{client}"), format!("sender{triplet}@example.com"));
         let attempt = Attempt {
+            address: Ipv4Addr::LOCALHOST.into(),
+            client_name: "unknown",
+            sender_address: "",
             client: &client,
             network: "192.0.2.0",
             sender: &sender,
@@ -97,8 +101,17 @@ fn attempts_at_once_see_one_another() {
         runtime.spawn(async move {
             let (client, sender) = (format!("192.0.2.{triplet}"), format!("sender{triplet}@example.com"));
             let now = UNIX_EPOCH + Duration::from_secs(now);
-            let attempt =
-                Attempt { client: &client, network: &client, sender: &sender, recipient: "", now, terms: &TERMS };
+            let attempt = Attempt {
+                address: Ipv4Addr::LOCALHOST.into(),
+                client_name: "unknown",
+                sender_address: "",
+                client: &client,
+                network: &client,
+                sender: &sender,
+                recipient: "",
+                now,
+                terms: &TERMS,
+            };
             host.greylist(attempt).await.unwrap()
         })
     };

@@ -7,6 +7,7 @@ use facts::{Decision, DecisionId, Deferral, Facts, Finding, Outcome, Reason, Rep
 
 use crate::Settings;
 use crate::case::Case;
+use crate::destination::{Class, Destination};
 use crate::outside::Outside;
 use crate::settings::List;
 use crate::verdict::Settled;
@@ -36,6 +37,9 @@ pub async fn decide(
         // What would have deferred any other recipient lets "postmaster" pass.
         settled = Settled::no_objection(stage);
     }
+    if settled.verdict == Verdict::Permit && stage == Stage::Rcpt {
+        learn_correspondent(settings, outside, facts, now);
+    }
     Decision {
         id,
         time: now,
@@ -48,6 +52,15 @@ pub async fn decide(
         actions,
         findings,
         dns_queries: asker.queries(),
+    }
+}
+
+/// Whom one of our own users, logged in, writes to need not wait when it answers.
+fn learn_correspondent(settings: &Settings, outside: &Outside, facts: &Facts, now: SystemTime) {
+    let (Some(_), Some(recipient)) = (&facts.sasl_username, &facts.recipient) else { return };
+    let is_used = !settings.greylist.terms.correspondents.is_zero();
+    if is_used && Destination::of(&recipient.address, settings).class == Class::Foreign {
+        outside.learn_correspondent(recipient.address.as_str(), now);
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dns::lists::DnsList;
 use facts::Network;
@@ -48,6 +49,7 @@ impl Greylisting {
                 max_age: config.max_age,
                 auto_whitelist_clients: config.auto_whitelist_clients,
                 privacy: config.privacy,
+                correspondents: if config.pool_proof { config.correspondents } else { Duration::ZERO },
             },
             dnswl: if config.pool_proof { parser.dns_lists(&config.dnswl) } else { Vec::new() },
             whitelist_clients,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use facts::{Endpoint, Facts, Stage, Terms};
 use futures_util::future::BoxFuture;
@@ -105,6 +105,13 @@ impl Outside {
             Reach::Nothing => None,
             Reach::Peek(peek) => Some(peek(attempt).await),
             Reach::All(means) => Some(means.store.greylist(attempt).await.map_err(|why| why.to_string())),
+        }
+    }
+
+    /// One of our own users writes to this address.
+    pub(crate) fn learn_correspondent(&self, address: &str, now: SystemTime) {
+        if let Some(means) = self.means() {
+            means.store.learn_correspondent(address, now);
         }
     }
 

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use dns::{Dns, Server, Zone};
 use facts::{EmailAddress, Stage};
+use store::AllowedName;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,11 +51,13 @@ Examples:
       Everybody who waits, and who came back, those first that were not heard of for longest.
   portcullis greylist show a@b.example
       All that is known of whoever has this text in one of its names.
+  portcullis greylist allow partner.example
+      Never greylist clients and senders of a domain; with --remove no longer so.
   portcullis greylist forget a@b.example
       Let a sender wait anew, as if it had never come.
 
 The server is reached by its control socket: control.socket in the configuration, else `control` in \
-$RUNTIME_DIRECTORY or in the state directory, else /run/portcullis/control. Only root and the server's own user may make it forget.
+$RUNTIME_DIRECTORY or in the state directory, else /run/portcullis/control. Only root and the server's own user may make it forget and allow.
 
 With --json, list and show print one object on a line for each entry.
 
@@ -169,6 +172,20 @@ pub enum GreylistCommand {
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         filter: String,
         /// Print one JSON object on a line for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Never greylist an address or a network of clients, a sender, or a domain of clients or senders with all below it
+    ///
+    /// It holds at once, on all hosts that share a store, until it is taken back. Longer lists belong into a file:
+    /// `whitelist_clients` in the section [greylist].
+    Allow {
+        /// An address, a network, a domain, or user@domain
+        name: AllowedName,
+        /// Take it back
+        #[arg(long)]
+        remove: bool,
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },

@@ -6,13 +6,14 @@
 mod client;
 mod server;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use doors::policy::SocketMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{Attempt, Cursor, Terms};
+use store::{AllowedName, Attempt, Cursor, Terms};
 
 use crate::state;
 
@@ -96,6 +97,12 @@ pub enum Request {
     /// What would follow from an attempt to deliver: [`store::Greylisted`].
     Peek {
         /// As in [`store::Attempt`], like all that follows.
+        address: IpAddr,
+        /// See there.
+        client_name: String,
+        /// See there.
+        sender_address: String,
+        /// See there.
         client: String,
         /// See there.
         network: String,
@@ -106,8 +113,17 @@ pub enum Request {
         /// See there.
         now: SystemTime,
         /// See there.
-        terms: Terms,
+        terms: Box<Terms>,
     },
+    /// Never greylist what has this name, or no more so: whether that changes anything.
+    Allow {
+        /// Which.
+        name: AllowedName,
+        /// No more so.
+        remove: bool,
+    },
+    /// The names that are allowed: [`store::Allowed`] of each.
+    Allowed,
     /// How much is remembered: [`store::Stats`].
     Stats,
 }
@@ -116,17 +132,28 @@ impl Request {
     /// What would follow from `attempt`.
     #[must_use]
     pub fn peek(attempt: &Attempt<'_>) -> Self {
-        let &Attempt { client, network, sender, recipient, now, terms } = attempt;
+        let &Attempt { address, client_name, sender_address, client, network, sender, recipient, now, terms } = attempt;
+        let [client_name, sender_address] = [client_name, sender_address].map(str::to_owned);
         let [client, network, sender, recipient] = [client, network, sender, recipient].map(str::to_owned);
-        Self::Peek { client, network, sender, recipient, now, terms: *terms }
+        Self::Peek {
+            address,
+            client_name,
+            sender_address,
+            client,
+            network,
+            sender,
+            recipient,
+            now,
+            terms: Box::new(*terms),
+        }
     }
 
     /// Whether the server is another afterwards.
     #[must_use]
     pub fn is_change(&self) -> bool {
         match self {
-            Self::Triplets { .. } | Self::Clients { .. } | Self::Peek { .. } | Self::Stats => false,
-            Self::Forget { .. } => true,
+            Self::Triplets { .. } | Self::Clients { .. } | Self::Peek { .. } | Self::Allowed | Self::Stats => false,
+            Self::Forget { .. } | Self::Allow { .. } => true,
         }
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::{Cursor, ListedClient, ListedTriplet, Page, Stats};
+use store::{Allowed, AllowedName, Cursor, ListedClient, ListedTriplet, Page, Stats};
 
 use crate::cli::{Answer, Global, GreylistCommand};
 use crate::config;
@@ -36,6 +36,7 @@ pub fn run(global: &Global, command: &GreylistCommand) -> anyhow::Result<Answer>
                 if *json { tell_json } else { Entry::tell_whole };
             each(&server, filter, |entry| told(&entry, &mut out))
         }
+        GreylistCommand::Allow { name, remove, json } => allow(&server, name, *remove, *json, &mut out),
         GreylistCommand::Forget { name, json } => forget(&server, name, *json, &mut out),
         GreylistCommand::Stats { json } => {
             let stats: Stats = server.ask(&Request::Stats)?;
@@ -49,6 +50,22 @@ pub fn run(global: &Global, command: &GreylistCommand) -> anyhow::Result<Answer>
     }
 }
 
+fn allow(server: &Client, name: &AllowedName, remove: bool, json: bool, out: &mut dyn Write) -> anyhow::Result<Answer> {
+    let changed: bool = server.ask(&Request::Allow { name: name.clone(), remove })?;
+    let said = match (remove, changed) {
+        (false, true) => "is never greylisted from now on",
+        (false, false) => "was allowed already",
+        (true, true) => "is no longer allowed",
+        (true, false) => "was not allowed",
+    };
+    if json {
+        writeln!(out, "{{\"changed\":{changed}}}")?;
+    } else {
+        writeln!(out, "{} {said}", visible(name.as_str()))?;
+    }
+    Ok(if remove && !changed { Answer::No } else { Answer::Yes })
+}
+
 fn forget(server: &Client, name: &str, json: bool, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let forgotten: u64 = server.ask(&Request::Forget { name: name.to_owned() })?;
     if json {
@@ -60,13 +77,17 @@ fn forget(server: &Client, name: &str, json: bool, out: &mut dyn Write) -> anyho
     Ok(if forgotten == 0 { Answer::No } else { Answer::Yes })
 }
 
-/// Gives each triplet and each client that is meant to `tell`, as they come. Whether there was one.
+/// Gives each name that is allowed, each triplet and each client that is meant to `tell`, as they come. Whether there was
+/// one.
 fn each(server: &Client, filter: &str, mut tell: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
     let mut answer = Answer::No;
     let mut found = |entry: anyhow::Result<Entry>| {
         answer = Answer::Yes;
         tell(entry?)
     };
+    let allowed: Vec<Allowed> = server.ask(&Request::Allowed)?;
+    let meant = allowed.into_iter().filter(|allowed| allowed.name.as_str().contains(&filter.to_ascii_lowercase()));
+    meant.map(Entry::of_allowed).try_for_each(&mut found)?;
     let filter = || filter.to_owned();
     let triplets = |after| Request::Triplets { filter: filter(), after };
     pages(server, triplets, |triplet| found(Entry::of_triplet(triplet)))?;
@@ -97,6 +118,7 @@ fn pages<T: DeserializeOwned>(
 enum Entry {
     Triplet { network: String, sender: String, recipient: String, first: Timestamp, last: Timestamp, passed: bool },
     Client { address: String, count: u32, last: Timestamp },
+    Allowed { name: String, since: Timestamp },
 }
 
 impl Entry {
@@ -109,6 +131,10 @@ impl Entry {
         Ok(Self::Client { address, count, last: last.try_into()? })
     }
 
+    fn of_allowed(Allowed { name, since }: Allowed) -> anyhow::Result<Self> {
+        Ok(Self::Allowed { name: name.into(), since: since.try_into()? })
+    }
+
     /// Who it is.
     fn who(&self) -> Cow<'_, str> {
         match self {
@@ -118,7 +144,7 @@ impl Entry {
                 let sender = if sender.is_empty() { "<>" } else { sender };
                 format!("{}  {} -> {}", visible(network), visible(sender), visible(recipient)).into()
             }
-            Self::Client { address, .. } => visible(address),
+            Self::Client { address: name, .. } | Self::Allowed { name, .. } => visible(name),
         }
     }
 
@@ -130,6 +156,7 @@ impl Entry {
             Self::Client { count, last, .. } => {
                 writeln!(out, "client, last     {}  {who}  came back {}", local(*last), times(*count))
             }
+            Self::Allowed { since, .. } => writeln!(out, "allowed since    {}  {who}", local(*since)),
         }?)
     }
 
@@ -144,6 +171,7 @@ impl Entry {
             Self::Client { count, last, .. } => {
                 writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last))
             }
+            Self::Allowed { since, .. } => writeln!(out, "  is never greylisted\n  since      {}", local(*since)),
         }?)
     }
 }
@@ -163,6 +191,8 @@ struct Told {
     triplets_waiting: u64,
     triplets_passed: u64,
     clients: u64,
+    allowed: u64,
+    correspondents: u64,
     file_size: u64,
     waits: Vec<Wait>,
 }
@@ -176,10 +206,12 @@ struct Wait {
 
 impl Told {
     fn new(stats: &Stats) -> Self {
-        let &Stats { triplets_waiting, triplets_passed, clients, file_size, ref waits } = stats;
+        let &Stats { triplets_waiting, triplets_passed, clients, allowed, correspondents, file_size, ref waits } =
+            stats;
         let wait =
             |&(below, count): &(Option<Duration>, u64)| Wait { below_seconds: below.map(|b| b.as_secs()), count };
-        Self { triplets_waiting, triplets_passed, clients, file_size, waits: waits.iter().map(wait).collect() }
+        let waits = waits.iter().map(wait).collect();
+        Self { triplets_waiting, triplets_passed, clients, allowed, correspondents, file_size, waits }
     }
 }
 
@@ -187,6 +219,8 @@ fn tell_stats(stats: &Stats, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{:>12}  triplets wait", stats.triplets_waiting)?;
     writeln!(out, "{:>12}  triplets came back", stats.triplets_passed)?;
     writeln!(out, "{:>12}  clients came back", stats.clients)?;
+    writeln!(out, "{:>12}  names are allowed", stats.allowed)?;
+    writeln!(out, "{:>12}  addresses were written to by our own users", stats.correspondents)?;
     writeln!(out, "{:>12}  octets of the file", stats.file_size)?;
     let all: u64 = stats.waits.iter().map(|(_, count)| count).sum();
     writeln!(out, "\nWhoever came back had waited")?;

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Row;
-use crate::greylist::{Client, Triplet, time};
+use crate::greylist::{Client, Seconds, Triplet, time, unix};
 use crate::key::read_names;
+use crate::standing::{Allowed, AllowedName, Standing};
 use crate::{Place, Store, Unavailable};
 
 /// How many entries a page has at most.
@@ -69,6 +70,10 @@ pub struct Stats {
     pub triplets_passed: u64,
     /// Clients that came back.
     pub clients: u64,
+    /// Names that an administrator allows.
+    pub allowed: u64,
+    /// Addresses to which our own users have written.
+    pub correspondents: u64,
     /// Octets of the file; 0 where there is none of our own.
     pub file_size: u64,
     /// How long those who came back had waited when they first passed, since the file was begun: for each step the bound
@@ -132,15 +137,57 @@ impl Store {
         }
     }
 
+    /// Never greylists what has this name. Says whether it was not allowed before. It is on the disk, or known to Valkey,
+    /// when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written, or there are a thousand names already.
+    pub async fn allow(&self, name: &AllowedName, now: SystemTime) -> Result<bool, Unavailable> {
+        self.set_allowed(name, Some(unix(now))).await
+    }
+
+    /// Takes that back. Says whether it was allowed.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn disallow(&self, name: &AllowedName) -> Result<bool, Unavailable> {
+        self.set_allowed(name, None).await
+    }
+
+    /// All names that an administrator allows.
+    #[must_use]
+    pub fn allowed(&self) -> Vec<Allowed> {
+        let allowed = |(name, since): (String, _)| Some(Allowed { name: name.parse().ok()?, since: time(since) });
+        self.standing().allowed().into_iter().filter_map(allowed).collect()
+    }
+
+    async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.set_allowed(name, since).await,
+            Place::Valkey(valkey) => valkey.set_allowed(name, since).await,
+        }
+    }
+
+    fn standing(&self) -> &Standing {
+        match &self.0 {
+            Place::Embedded(embedded) => &embedded.engine.standing,
+            Place::Valkey(valkey) => &valkey.shared.standing,
+        }
+    }
+
     /// Counts everything.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub async fn stats(&self) -> Result<Stats, Unavailable> {
-        match &self.0 {
+        let mut stats = match &self.0 {
             Place::Embedded(embedded) => embedded.stats().await,
             Place::Valkey(valkey) => valkey.stats().await,
-        }
+        }?;
+        let standing = self.standing();
+        stats.allowed = standing.allowed().len() as u64;
+        stats.correspondents = standing.correspondents_len() as u64;
+        Ok(stats)
     }
 }
 

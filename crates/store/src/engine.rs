@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -35,11 +36,13 @@ use self::sweep::Limits;
 pub(crate) use self::table::Table;
 use self::table::{Missing, Mode};
 pub(crate) use self::waits::Waits;
+pub(crate) use self::writer::Order;
 use self::writer::{Command, Writer};
 use crate::complaint::Complaint;
 use crate::counters::Counters;
-use crate::greylist::Greylisted;
+use crate::greylist::{Greylisted, Seconds};
 use crate::key::{Asked, Key, Secret};
+use crate::standing::{AllowedName, Standing};
 use crate::{Error, Unavailable};
 
 /// The name of the file in its directory.
@@ -66,6 +69,7 @@ pub(crate) struct Engine {
     limits: Limits,
     pub counters: Counters,
     pub waits: Waits,
+    pub standing: Standing,
     /// The number of the block that is written next.
     head: AtomicU64,
     /// No room for anything new.
@@ -117,7 +121,7 @@ impl Embedded {
         let file = File::new(path.clone());
         let table = Table::new(recent_max);
         let path = path.unwrap_or_default().display().to_string();
-        let Contents { secret, log, waits } = file.open(&table).map_err(|fault| match fault {
+        let Contents { secret, log, waits, standing } = file.open(&table).map_err(|fault| match fault {
             Fault::Newer(found) => Error::Newer { path: path.clone(), found, known: file::SCHEMA },
             Fault::InUse => Error::InUse { path: path.clone() },
             Fault::Failed(source) => Error::Open { path: path.clone(), source },
@@ -130,6 +134,7 @@ impl Embedded {
             limits: Limits::of_file(size_max),
             counters: Counters::default(),
             waits,
+            standing,
             head: AtomicU64::new(log.next_block),
             full: AtomicBool::new(false),
             awake: AtomicBool::new(false),
@@ -217,10 +222,26 @@ impl Embedded {
         reader.send(job).await.map_err(|_| Unavailable::Closed)
     }
 
-    /// Writes all that waits, and forgets these entries; says how many of them there were.
-    pub(crate) async fn commit(&self, forget: Vec<(Key, u32)>) -> Result<u64, Unavailable> {
+    /// One of our own users writes to this address.
+    pub(crate) fn learn(&self, address: &str, now: SystemTime) {
+        self.engine.standing.learn(address, now, &self.engine.secret);
+        if self.engine.standing.has_unwritten() {
+            self.wake();
+        }
+    }
+
+    /// Allows a name since then, or no more. Says whether that changes anything.
+    pub(crate) async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
+        // Only the writer changes the list, so that two changes do not overtake each other; here it is asked for room.
+        self.engine.standing.changed(name, since)?;
+        let order = Order { allow: Some((name.clone(), since)), ..Order::default() };
+        self.commit(order).await.map(|changed| changed > 0)
+    }
+
+    /// Writes all that waits, and what is ordered; says how many entries that concerned.
+    pub(crate) async fn commit(&self, order: Order) -> Result<u64, Unavailable> {
         let (reply, done) = oneshot::channel();
-        self.writer.try_send(Command::Commit { forget, reply }).map_err(|error| match error {
+        self.writer.try_send(Command::Commit { order, reply }).map_err(|error| match error {
             TrySendError::Full(_) => Unavailable::Busy,
             TrySendError::Disconnected(_) => Unavailable::Closed,
         })?;

@@ -5,9 +5,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+use crate::standing::Allowance;
 
 /// A client is counted once in so many seconds, however much it delivers.
 const COUNT_INTERVAL: i64 = 3_600;
@@ -31,11 +34,31 @@ pub struct Terms {
     pub auto_whitelist_clients: u32,
     /// Only a keyed hash is kept, no names.
     pub privacy: bool,
+    /// How long after one of ours has written to a sender it need not wait; 0: it must.
+    pub correspondents: Duration,
+}
+
+impl Terms {
+    /// What postgrey does where it is told nothing else.
+    pub const POSTGREY: Self = Self {
+        delay: Duration::from_mins(5),
+        retry_window: Duration::from_hours(2 * 24),
+        max_age: Duration::from_hours(35 * 24),
+        auto_whitelist_clients: 5,
+        privacy: false,
+        correspondents: Duration::ZERO,
+    };
 }
 
 /// One attempt to deliver one message to one recipient.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The client's verified name, or `unknown`.
+    pub client_name: &'a str,
+    /// The sender as it was said; empty for the null sender.
+    pub sender_address: &'a str,
     /// The client as it is counted: its address.
     pub client: &'a str,
     /// The client as it stands in the triplet: its network, its host or the domain that speaks for it.
@@ -78,6 +101,18 @@ pub enum Greylisted {
     KnownClient {
         /// How often it was counted.
         count: u32,
+    },
+    /// An administrator has allowed it.
+    Allowed {
+        /// What of it.
+        by: Allowance,
+        /// Since when.
+        since: SystemTime,
+    },
+    /// One of our own users has written to the sender.
+    Correspondent {
+        /// When last, to the day.
+        last: SystemTime,
     },
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Secret(pub [u8; 16]);
 pub(crate) enum Kind {
     Triplet,
     Client,
+    Correspondent,
 }
 
 /// The hash of names, 128 bits.
@@ -57,7 +58,7 @@ impl Secret {
 
     /// The attempt under its keys.
     pub(crate) fn asked(&self, attempt: &Attempt<'_>) -> Asked {
-        let &Attempt { client, network, sender, recipient, now, terms } = attempt;
+        let &Attempt { client, network, sender, recipient, now, terms, .. } = attempt;
         Asked {
             now: unix(now),
             terms: *terms,

@@ -14,6 +14,7 @@ mod engine;
 mod greylist;
 mod key;
 mod recent;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -22,11 +23,13 @@ mod valkey;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use admin::{Cursor, ListedClient, ListedTriplet, Page, Stats};
 pub use config::Config;
 pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};
+pub use standing::{Allowance, Allowed, AllowedName};
 pub use url::{Url, without_passwords};
 
 use engine::{Embedded, RECENT_MAX};
@@ -172,7 +175,22 @@ impl Store {
         }
     }
 
+    /// One of our own users writes to this address: it need not wait when it answers.
+    pub fn learn_correspondent(&self, address: &str, now: SystemTime) {
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.learn(address, now),
+            Place::Valkey(valkey) => valkey.shared.standing.learn(address, now, &valkey.shared.secret()),
+        }
+    }
+
     async fn attempt(&self, attempt: &Attempt<'_>, remember: bool) -> Result<Greylisted, Unavailable> {
+        let welcomed = match &self.0 {
+            Place::Embedded(embedded) => embedded.engine.standing.welcomes(attempt, &embedded.engine.secret),
+            Place::Valkey(valkey) => valkey.shared.standing.welcomes(attempt, &valkey.shared.secret()),
+        };
+        if let Some(welcomed) = welcomed {
+            return Ok(welcomed);
+        }
         match &self.0 {
             Place::Embedded(embedded) => embedded.attempt(&embedded.engine.secret.asked(attempt), remember).await,
             Place::Valkey(valkey) => valkey.shared.attempt(&valkey.shared.secret().asked(attempt), remember).await,

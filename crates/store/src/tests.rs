@@ -6,8 +6,10 @@ mod damage;
 mod figures;
 mod limits;
 mod model;
+mod standing;
 
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,13 +17,7 @@ use crate::engine::{Embedded, Table};
 use crate::greylist::{Seconds, time};
 use crate::{Attempt, Greylisted, Place, Store, Terms, Unavailable};
 
-const TERMS: Terms = Terms {
-    delay: Duration::from_secs(300),
-    retry_window: Duration::from_secs(172_800),
-    max_age: Duration::from_secs(3_024_000),
-    auto_whitelist_clients: 5,
-    privacy: false,
-};
+const TERMS: Terms = Terms::POSTGREY;
 
 /// Two generations of one entry in each shard.
 const RECENT_TINY: usize = 512;
@@ -56,6 +52,9 @@ async fn attempt_on(
     let sender = format!("sender{triplet}@example.com");
     let recipient = format!("user{}@example.org", triplet % 7);
     let attempt = Attempt {
+        address: Ipv4Addr::LOCALHOST.into(),
+        client_name: "unknown",
+        sender_address: "",
         client: &client,
         network: "192.0.2.0",
         sender: &sender,

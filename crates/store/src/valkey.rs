@@ -13,10 +13,11 @@ mod connection;
 mod copy;
 mod dial;
 mod link;
+mod standing;
 pub(crate) mod value;
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::complaint::Complaint;
 use crate::counters::Counters;
 use crate::engine::Waits;
 use crate::key::{Key, Kind, Secret};
+use crate::standing::Standing;
 use crate::{Config, Error};
 
 /// How long the start waits for the first connection: mail that comes earlier is not remembered by all.
@@ -49,6 +51,9 @@ pub(crate) struct Shared {
     copy: Mutex<Copy>,
     /// Those who came back, as far as Valkey has not been told.
     waits: Waits,
+    pub standing: Standing,
+    /// Up to when we have learnt of correspondents.
+    correspondents_seen: AtomicU32,
     pub counters: Counters,
     complaint: Complaint,
     closed: AtomicBool,
@@ -74,6 +79,8 @@ impl Valkey {
             secret: Mutex::new(Secret::random()),
             copy: Mutex::default(),
             waits: Waits::default(),
+            standing: Standing::default(),
+            correspondents_seen: AtomicU32::new(0),
             counters: Counters::default(),
             complaint: Complaint::default(),
             closed: AtomicBool::new(false),
@@ -113,6 +120,7 @@ impl Shared {
         let letter = match kind {
             Kind::Triplet => 't',
             Kind::Client => 'c',
+            Kind::Correspondent => 'r',
         };
         format!("{}{letter}:{:032x}", self.key_prefix, key.0).into_bytes()
     }
@@ -127,6 +135,8 @@ impl Shared {
         let secret = connection.secret(&key, &ours).await?.ok_or(Fault::NoSecret)?;
         if secret != ours {
             *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = secret;
+            self.standing.forget_correspondents();
+            self.correspondents_seen.store(0, Ordering::Relaxed);
             let lost = self.copy().rekey(&secret);
             if lost > 0 {
                 tracing::warn!(

@@ -39,6 +39,11 @@ pub struct Greylist {
     pub pool_proof: bool,
     /// Lists of hosts that need not wait, asked under `pool_proof`: `zone` or `zone=127.0.[0..255].[1..3]`.
     pub dnswl: Texts,
+    /// How long a sender need not wait to whom one of our own users, logged in, has written last; 0: it must. Learnt from
+    /// the mail that is put to us, and used under `pool_proof`.
+    #[serde(with = "facts::duration")]
+    #[schemars(with = "String")]
+    pub correspondents: Duration,
     /// What a sender is told that must wait: `%s` is the number of seconds, `%r` the recipient's domain (postgrey:
     /// `--greylist-text`).
     pub greylist_text: String,
@@ -69,6 +74,7 @@ impl Default for Greylist {
             ipv6cidr: 64,
             pool_proof: true,
             dnswl: super::list(&["list.dnswl.org=127.0.[0..255].[1..3]"]),
+            correspondents: Duration::from_hours(90 * 24),
             greylist_text: "Greylisted: welcome back in %s seconds".into(),
             x_greylist_header: "X-Greylist: delayed %t seconds by Portcullis at %h; %d".into(),
             privacy: false,

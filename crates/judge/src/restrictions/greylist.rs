@@ -6,7 +6,7 @@ use facts::hostname::address_text;
 use facts::{ClientName, EmailAddress, MessageAction, Reason};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use store::{Attempt, Greylisted};
+use store::{Allowance, Attempt, Greylisted};
 
 use super::dns_list::welcoming;
 use crate::case::Case;
@@ -29,7 +29,7 @@ pub(super) async fn check_greylist(case: &Case) -> Ruling {
         Err(why) => Ruling::dunno().noting(why),
         Ok(None) => match welcome(case).await {
             Some(ruling) => ruling,
-            None => attempt(case, recipient).await,
+            None => attempt(case, recipient, &looked.name).await,
         },
     };
     ruling.after(looked.answers)
@@ -65,13 +65,17 @@ async fn welcome(case: &Case) -> Option<Ruling> {
     None
 }
 
-async fn attempt(case: &Case, recipient: &EmailAddress) -> Ruling {
+async fn attempt(case: &Case, recipient: &EmailAddress, client_name: &ClientName) -> Ruling {
     let config = &case.settings.greylist.config;
     let pool = Pool { address: case.client().address, spf_domain: None };
+    let sender = case.sender().map_or("", EmailAddress::as_str);
     let attempt = Attempt {
+        address: pool.address,
+        client_name: client_name.as_str(),
+        sender_address: sender,
         client: &pool.client(config),
         network: &pool.network(config),
-        sender: &sender_key(case.sender().map_or("", EmailAddress::as_str)),
+        sender: &sender_key(sender),
         recipient: recipient.as_str(),
         now: case.now,
         terms: &case.settings.greylist.terms,
@@ -90,11 +94,26 @@ fn ruling(case: &Case, recipient: &EmailAddress, greylisted: Greylisted) -> Ruli
         Greylisted::TooEarly { first, wait } => {
             wait_for(case, recipient, wait).noting(format!("too early: first seen at {}", time(first)))
         }
+        Greylisted::Allowed { by, since } => {
+            Ruling::dunno().noting(format!("{} allowed by the administrator since {}", allowance(by), time(since)))
+        }
+        Greylisted::Correspondent { last } => {
+            Ruling::dunno().noting(format!("one of our users has written to the sender, last at {}", time(last)))
+        }
         Greylisted::KnownClient { count } => Ruling::dunno().noting(format!("a client that came back {count} times")),
         Greylisted::Passed { waited, first_time: true, .. } => {
             came_back(case, waited).noting(format!("came back after {} s", waited.as_secs()))
         }
         Greylisted::Passed { .. } => Ruling::dunno().noting("has come back before"),
+    }
+}
+
+fn allowance(by: Allowance) -> &'static str {
+    match by {
+        Allowance::Client => "the client's address is",
+        Allowance::ClientName => "the client's name is",
+        Allowance::Sender => "the sender is",
+        Allowance::SenderDomain => "the sender's domain is",
     }
 }
 

@@ -21,7 +21,7 @@ impl Gate {
     fn new(greylist: &str) -> Self {
         let nothing = "client = []\nhelo = []\nsender = []\nrelay = []\n";
         let config = format!(
-            "hostname = \"mx.ours.example\"\nmynetworks = [\"10.0.0.0/8\"]\n[restrictions]\n{nothing}recipient = \
+            "hostname = \"mx.ours.example\"\ndomains = [\"ours.example\"]\nmynetworks = [\"10.0.0.0/8\"]\n[restrictions]\n{nothing}recipient = \
              [\"check_greylist\"]\n[greylist]\n{greylist}\n"
         );
         let outside = Outside::new(
@@ -143,6 +143,33 @@ fn a_client_that_comes_back_is_known() {
         }
         let decision = gate.decide(&from(address, "unknown"), 20_000);
         assert_eq!(decision.reason, expected, "{pool_proof} {address}: {}", told(&decision));
+    }
+}
+
+#[test]
+fn who_is_written_to_may_answer_at_once() {
+    let to = |user: Option<&str>, sender: &str, recipient: &str| Facts {
+        sasl_username: user.map(Into::into),
+        recipient: EmailAddress::new(recipient).map(|address| Recipient { address }),
+        envelope: facts(sender, recipient).envelope,
+        ..from("203.0.113.5", "unknown")
+    };
+    let ours = "u@ours.example";
+    for (greylist, user, recipient, answering, expected) in [
+        ("", Some("u"), "pal@far.example", "PAL@far.example", Verdict::Permit),
+        ("", Some("u"), "pal@far.example", "other@far.example", Verdict::Defer),
+        ("", None, "pal@far.example", "pal@far.example", Verdict::Defer),
+        ("", Some("u"), "c@ours.example", "c@ours.example", Verdict::Defer),
+        ("correspondents = \"0s\"", Some("u"), "pal@far.example", "pal@far.example", Verdict::Defer),
+        ("pool_proof = false", Some("u"), "pal@far.example", "pal@far.example", Verdict::Defer),
+    ] {
+        let gate = Gate::new(greylist);
+        gate.decide(&to(user, ours, recipient), 0);
+        let answer = gate.decide(&to(None, answering, ours), 60);
+        assert_eq!(answer.verdict, expected, "{greylist} {user:?} {recipient} {answering}: {}", told(&answer));
+        if expected == Verdict::Permit {
+            assert_eq!(told(&answer), "one of our users has written to the sender, last at 2023-11-14T22:13:20Z");
+        }
     }
 }
 

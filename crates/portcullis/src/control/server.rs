@@ -1,7 +1,7 @@
 //! The server's end of the control socket.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use facts::Endpoint;
 use net::{Limits, Listen, Stream, Workers};
@@ -94,8 +94,11 @@ async fn answer(line: &[u8], user: u32, store: &Store) -> anyhow::Result<Value> 
     Ok(match request {
         Request::Triplets { filter, after } => json!(store.triplets(&filter, after, PAGE_MAX).await?),
         Request::Clients { filter, after } => json!(store.clients(&filter, after, PAGE_MAX).await?),
-        Request::Peek { client, network, sender, recipient, now, terms } => {
+        Request::Peek { address, client_name, sender_address, client, network, sender, recipient, now, terms } => {
             let attempt = Attempt {
+                address,
+                client_name: &client_name,
+                sender_address: &sender_address,
                 client: &client,
                 network: &network,
                 sender: &sender,
@@ -110,6 +113,16 @@ async fn answer(line: &[u8], user: u32, store: &Store) -> anyhow::Result<Value> 
             tracing::info!("greylisting forgot {forgotten} entries of {name:?}, as user {user} asked");
             json!(forgotten)
         }
+        Request::Allow { name, remove } => {
+            let changed =
+                if remove { store.disallow(&name).await? } else { store.allow(&name, SystemTime::now()).await? };
+            if changed {
+                let done = if remove { "no longer allows" } else { "allows" };
+                tracing::info!("greylisting {done} {:?}, as user {user} asked", name.as_str());
+            }
+            json!(changed)
+        }
+        Request::Allowed => json!(store.allowed()),
         Request::Stats => json!(store.stats().await?),
     })
 }

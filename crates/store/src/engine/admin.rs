@@ -1,6 +1,6 @@
 //! What an administrator asks of the file, and forgets.
 
-use super::{Embedded, Entry};
+use super::{Embedded, Entry, Order};
 use crate::Unavailable;
 use crate::admin::{Cursor, PAGE_MAX, Page, Remembered, Stats};
 
@@ -13,7 +13,7 @@ impl Embedded {
         listed: impl Fn(&Remembered) -> Option<T>,
     ) -> Result<Page<T>, Unavailable> {
         if after.is_none() {
-            self.commit(Vec::new()).await?;
+            self.commit(Order::default()).await?;
         }
         let start = after.unwrap_or_default();
         let mut entries = Vec::new();
@@ -37,14 +37,14 @@ impl Embedded {
 
     /// Forgets what is meant, and says how much it was.
     pub(crate) async fn forget(&self, is_meant: impl Fn(&Remembered) -> bool) -> Result<u64, Unavailable> {
-        self.commit(Vec::new()).await?;
+        self.commit(Order::default()).await?;
         let (mut forgotten, mut from) = (0, Some(0));
         while let Some(block) = from {
             let scanned = self.scan(block).await?;
             let meant = scanned.entries.iter().filter(|entry| is_meant(&entry.remembered));
             let meant = Vec::from_iter(meant.map(|entry: &Entry| (entry.key, entry.block as u32)));
             if !meant.is_empty() {
-                forgotten += self.commit(meant).await?;
+                forgotten += self.commit(Order { forget: meant, ..Order::default() }).await?;
             }
             from = scanned.next;
         }
@@ -53,7 +53,7 @@ impl Embedded {
 
     /// Counts everything.
     pub(crate) async fn stats(&self) -> Result<Stats, Unavailable> {
-        self.commit(Vec::new()).await?;
+        self.commit(Order::default()).await?;
         let mut stats = Stats { waits: self.engine.waits.steps().collect(), ..Stats::default() };
         let mut from = Some(0);
         while let Some(block) = from {

@@ -1,7 +1,11 @@
 //! What one transaction writes: blocks of entries, and rows of the journal from which the index is rebuilt.
 
+use rustc_hash::FxHashMap;
+
 use super::record::{Damaged, Record};
+use crate::greylist::Seconds;
 use crate::key::{Key, Print};
+use crate::standing::Names;
 
 /// With its key a block fills a page of the file.
 const BLOCK_MAX: usize = 4_064;
@@ -44,17 +48,30 @@ pub(crate) struct Batch {
     pub moves: Vec<Move>,
     /// What an administrator wants forgotten.
     pub forgotten: Vec<(Key, u32)>,
+    /// The names that are allowed, if they change.
+    pub allowed: Option<Names>,
+    /// When one of ours has last written to somebody; nothing where that is forgotten.
+    pub correspondents: FxHashMap<Key, Option<Seconds>>,
 }
 
 impl Batch {
     /// An empty one.
     pub(crate) fn new(next: u64, now: u32) -> Self {
-        Self { next, now, blocks: Vec::new(), journal: Vec::new(), moves: Vec::new(), forgotten: Vec::new() }
+        Self {
+            next,
+            now,
+            blocks: Vec::new(),
+            journal: Vec::new(),
+            moves: Vec::new(),
+            forgotten: Vec::new(),
+            allowed: None,
+            correspondents: FxHashMap::default(),
+        }
     }
 
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.moves.is_empty() && self.forgotten.is_empty()
+        self.moves.is_empty() && self.forgotten.is_empty() && self.allowed.is_none() && self.correspondents.is_empty()
     }
 
     /// Writes an entry. Its old place is removed by the journal, unless the whole old block is.

@@ -1,21 +1,23 @@
 //! The thread that writes: all changes of 50 ms in one transaction, an administrator's at once.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use redb::Database;
+use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::Engine;
 use super::batch::Batch;
-use super::file::{BLOCKS, Fault, JOURNAL, Log, META};
+use super::file::{ALLOWED, BLOCKS, CORRESPONDENTS, Fault, JOURNAL, Log, META};
 use super::record::Record;
 use super::sweep::{Tables, sweep};
 use crate::counters::Counters;
 use crate::greylist::{Seconds, Terms};
 use crate::key::Key;
+use crate::standing::AllowedName;
 
 /// How long a change waits for others: what a crash may cost.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(50);
@@ -27,9 +29,18 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     /// There is something to write, or the end has come.
     Wake,
-    /// Writes all that waits, at once, without these entries of these places. The answer comes when it is on the disk: how
-    /// many there were of them, or nothing if it failed.
-    Commit { forget: Vec<(Key, u32)>, reply: oneshot::Sender<Option<u64>> },
+    /// Writes all that waits, and what is ordered, at once. The answer comes when it is on the disk: how many entries the
+    /// order concerned, or nothing if it failed.
+    Commit { order: Order, reply: oneshot::Sender<Option<u64>> },
+}
+
+/// What an administrator wants.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// Forget these entries, where they still are in these places.
+    pub forget: Vec<(Key, u32)>,
+    /// Allow this name since then, or no more.
+    pub allow: Option<(AllowedName, Option<Seconds>)>,
 }
 
 /// The writer's own.
@@ -38,25 +49,27 @@ pub(crate) struct Writer {
     engine: Arc<Engine>,
     log: Log,
     failing: bool,
+    /// The file does not have the names that are allowed.
+    lacks_allowed: bool,
     crowded: bool,
     latest: Option<(Seconds, Terms)>,
 }
 
 impl Writer {
     pub(crate) fn new(engine: Arc<Engine>, log: Log) -> Self {
-        Self { engine, log, failing: false, crowded: false, latest: None }
+        Self { engine, log, failing: false, lacks_allowed: false, crowded: false, latest: None }
     }
 
     /// Writes until the store is closed or nobody has it any more, and then what is left.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         while !self.engine.closed.load(Ordering::SeqCst) {
             match self.next(commands) {
-                Some(Command::Wake) => drop(self.commit(&[])),
-                Some(Command::Commit { forget, reply }) => drop(reply.send(self.commit(&forget))),
+                Some(Command::Wake) => drop(self.commit(&Order::default())),
+                Some(Command::Commit { order, reply }) => drop(reply.send(self.commit(&order))),
                 None => break,
             }
         }
-        if self.commit(&[]).is_none() {
+        if self.commit(&Order::default()).is_none() {
             tracing::error!("the store was closed with changes that could not be written");
         }
         self.engine.file.close();
@@ -80,13 +93,14 @@ impl Writer {
         }
     }
 
-    /// Writes what waits, and forgets these entries where they still are in these places; says how many were.
-    fn commit(&mut self, forget: &[(Key, u32)]) -> Option<u64> {
+    /// Writes what waits and what is ordered; says how many entries the order concerned.
+    fn commit(&mut self, order: &Order) -> Option<u64> {
         self.engine.awake.store(false, Ordering::SeqCst);
         if self.failing && !self.reopened() {
             return None;
         }
-        let mut batch = self.gather(forget);
+        let mut batch = self.gather(order);
+        let ordered = batch.forgotten.len() as u64 + u64::from(order.allow.is_some() && batch.allowed.is_some());
         if batch.is_empty() {
             return Some(0);
         }
@@ -94,22 +108,22 @@ impl Writer {
         let (engine, latest) = (&self.engine, self.latest);
         match engine.file.with(|database| write(engine, database, &mut log, &mut batch, latest)) {
             Ok(()) => {
-                self.settle(log, &batch);
-                Some(batch.forgotten.len() as u64)
+                self.settle(log, batch);
+                Some(ordered)
             }
             Err(fault) => {
                 self.engine.complain("write", &fault);
-                self.recover(fault, log, &batch).then_some(batch.forgotten.len() as u64)
+                self.recover(fault, log, batch).then_some(ordered)
             }
         }
     }
 
-    /// Everything that changed since the last commit.
-    fn gather(&mut self, forget: &[(Key, u32)]) -> Batch {
+    /// Everything that changed since the last commit, and what is ordered.
+    fn gather(&mut self, order: &Order) -> Batch {
         let table = &self.engine.table;
         let mut batch = Batch::new(self.log.next_block, 0);
         let mut found = Vec::new();
-        for (key, place) in forget {
+        for (key, place) in &order.forget {
             let mut shard = table.shard_of(*key);
             if shard.index.contains(key.print().fingerprint(), *place) {
                 table.free(shard.forget(*key));
@@ -127,14 +141,24 @@ impl Writer {
             }
         }
         found.into_iter().for_each(|(key, place)| batch.forget(key, place));
+        batch.correspondents = self.engine.standing.take_unwritten();
+        batch.allowed = self.lacks_allowed.then(|| self.engine.standing.allowed());
+        let ordered = order.allow.as_ref().and_then(|(name, since)| self.engine.standing.changed(name, *since).ok());
+        if let Some((names, true)) = ordered {
+            batch.allowed = Some(names);
+        }
         batch
     }
 
     /// The batch is on the disk.
-    fn settle(&mut self, log: Log, batch: &Batch) {
+    fn settle(&mut self, log: Log, batch: Batch) {
         let table = &self.engine.table;
         self.log = log;
         self.failing = false;
+        if let Some(names) = batch.allowed {
+            self.engine.standing.allow(names);
+            self.lacks_allowed = false;
+        }
         self.engine.head.store(log.next_block, Ordering::SeqCst);
         for moves in batch.moves.chunk_by(|one, other| one.key.print().shard() == other.key.print().shard()) {
             let Some(first) = moves.first() else { continue };
@@ -164,7 +188,7 @@ impl Writer {
     }
 
     /// After a failure nothing is sure. The file is opened anew: either it has the batch, or it has not, or it is damaged.
-    fn recover(&mut self, fault: Fault, log: Log, batch: &Batch) -> bool {
+    fn recover(&mut self, fault: Fault, log: Log, mut batch: Batch) -> bool {
         self.failing = true;
         self.engine.file.close();
         let opened = match fault {
@@ -176,13 +200,13 @@ impl Writer {
                 self.settle(log, batch);
                 return true;
             }
-            Ok(next) if next == self.log.next_row => self.abandon(),
+            Ok(next) if next == self.log.next_row => self.abandon(&mut batch),
             Ok(next) => {
-                self.abandon();
+                self.abandon(&mut batch);
                 self.lose_file(next);
             }
             Err(fault) => {
-                self.abandon();
+                self.abandon(&mut batch);
                 self.begin_anew(&fault);
             }
         }
@@ -218,7 +242,9 @@ impl Writer {
     }
 
     /// What the batch held waits again.
-    fn abandon(&self) {
+    fn abandon(&mut self, batch: &mut Batch) {
+        self.engine.standing.put_back(mem::take(&mut batch.correspondents));
+        self.lacks_allowed |= batch.allowed.is_some();
         let table = &self.engine.table;
         table.numbers().for_each(|number| table.free(table.shard(number).abandon_writing()));
     }
@@ -227,6 +253,8 @@ impl Writer {
     fn lose_file(&mut self, next_row: u64) {
         let table = &self.engine.table;
         table.numbers().for_each(|number| table.shard(number).lose_file());
+        self.engine.standing.lose();
+        self.lacks_allowed = true;
         self.log = Log { next_block: self.log.next_block, next_row, octets: 0, records: 0 };
     }
 }
@@ -257,9 +285,28 @@ fn write(
             log.octets += row.octets;
             log.records += row.records();
         }
+        write_standing(&write, batch)?;
         write.open_table(META)?.insert("waits", engine.waits.write().as_slice())?;
     }
     write.commit()?;
     log.next_block = batch.next;
+    Ok(())
+}
+
+fn write_standing(write: &WriteTransaction, batch: &Batch) -> Result<(), Fault> {
+    if let Some(names) = &batch.allowed {
+        let mut allowed = write.open_table(ALLOWED)?;
+        allowed.retain(|name, _| names.contains_key(name))?;
+        for (name, since) in names {
+            allowed.insert(name.as_str(), since)?;
+        }
+    }
+    let mut correspondents = write.open_table(CORRESPONDENTS)?;
+    for (key, last) in &batch.correspondents {
+        match last {
+            Some(last) => drop(correspondents.insert(key.0, last)?),
+            None => drop(correspondents.remove(key.0)?),
+        }
+    }
     Ok(())
 }

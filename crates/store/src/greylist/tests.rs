@@ -4,13 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const TERMS: Terms = Terms {
-    delay: Duration::from_secs(300),
-    retry_window: Duration::from_secs(172_800),
-    max_age: Duration::from_secs(3_024_000),
-    auto_whitelist_clients: 2,
-    privacy: false,
-};
+const TERMS: Terms = Terms { auto_whitelist_clients: 2, ..Terms::POSTGREY };
 
 /// Attempts at a time, by a client, for a triplet, with what is expected.
 type Attempts<'a> = &'a [(Seconds, &'static str, &'static str, Greylisted)];

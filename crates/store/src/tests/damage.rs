@@ -165,7 +165,7 @@ fn what_cannot_be_opened_is_said_clearly() {
     write.commit().unwrap();
     drop(database);
     assert!(error(directory.path()).ends_with(
-        "portcullis.redb: has schema 7 of a newer version, this one knows schema 1: use that version, or move the file away"
+        "portcullis.redb: has schema 7 of a newer version, this one knows schema 2: use that version, or move the file away"
     ));
     assert!(set_aside(directory.path()).is_empty());
 }

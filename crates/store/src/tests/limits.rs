@@ -69,6 +69,9 @@ fn changes_that_wait_are_bounded() {
         for number in 0..200_000 {
             let sender = format!("{number}{}@example.com", "x".repeat(900));
             let attempt = Attempt {
+                address: Ipv4Addr::LOCALHOST.into(),
+                client_name: "unknown",
+                sender_address: "",
                 client: "192.0.2.1",
                 network: "192.0.2.0",
                 sender: &sender,
@@ -90,6 +93,9 @@ fn changes_that_wait_are_bounded() {
         let sender = "y".repeat(5_000);
         commit(&store).await;
         let attempt = Attempt {
+            address: Ipv4Addr::LOCALHOST.into(),
+            client_name: "unknown",
+            sender_address: "",
             client: "192.0.2.1",
             network: "192.0.2.0",
             sender: &sender,

@@ -89,7 +89,7 @@ impl Valkey {
         Ok(stats)
     }
 
-    fn connected(&self) -> Result<(&Shared, Connection), Unavailable> {
+    pub(crate) fn connected(&self) -> Result<(&Shared, Connection), Unavailable> {
         let (_, connection) = self.shared.connection().ok_or(Unavailable::Away)?;
         Ok((&self.shared, connection))
     }
@@ -105,7 +105,7 @@ impl Cursor {
 
 impl Shared {
     /// What comes of `work` in time. What fails is counted; that Valkey is away is found out by others.
-    async fn or_away<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Unavailable> {
+    pub(crate) async fn or_away<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Unavailable> {
         within(PATIENCE, work).await.map_err(|fault| {
             self.complain(&format!("what an administrator asked for failed: {fault}"));
             Unavailable::Away

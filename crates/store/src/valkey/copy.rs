@@ -146,8 +146,7 @@ mod tests {
         delay: Duration::from_secs(300),
         retry_window: Duration::from_secs(1_000),
         max_age: Duration::from_secs(9_000),
-        auto_whitelist_clients: 5,
-        privacy: false,
+        ..Terms::POSTGREY
     };
 
     fn row(count: u32) -> Row {

@@ -42,6 +42,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>, tr
         let since = Instant::now();
         match connected {
             Ok(connection) => {
+                // It may have lost what it was told, or be another one.
+                shared.standing.lose();
+                shared.correspondents_seen.store(0, Ordering::Relaxed);
                 let number = shared.take_on(connection.clone());
                 let _ = tried.try_send(());
                 let stopped = look_after(&shared, number, connection, &mut stop).await;
@@ -88,6 +91,7 @@ async fn look_after(
         let looked = async {
             shared.write_back(&connection).await?;
             within(PATIENCE, shared.write_waits(&mut connection)).await?;
+            shared.exchange_standing(&mut connection).await?;
             within(PATIENCE, shared.agree(&mut connection)).await
         };
         if *stop.borrow() || stop.has_changed().is_err() {

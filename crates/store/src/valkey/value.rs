@@ -129,8 +129,7 @@ mod tests {
             delay: std::time::Duration::from_secs(300),
             retry_window: std::time::Duration::from_secs(1_000),
             max_age: std::time::Duration::from_secs(9_000),
-            auto_whitelist_clients: 5,
-            privacy: false,
+            ..Terms::POSTGREY
         };
         for (row, now, expected) in [
             (Row::Triplet(Triplet { first: 100, last: 150, passed: false }), 150, 950),
