@@ -8,9 +8,9 @@ use crate::support::greylister::Gate;
 use crate::support::peers::present;
 use crate::support::redis::{PEERS, Redis};
 
-/// A section of the configuration.
+/// A section of the configuration. On a machine with much to do Redis may take its time.
 fn section(url: &str) -> String {
-    format!("[store]\nurl = \"{url}\"\n")
+    format!("[store]\nurl = \"{url}\"\ntimeout = \"5s\"\n")
 }
 
 /// A server of ours that remembers there, and has said that it does.

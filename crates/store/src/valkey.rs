@@ -13,7 +13,7 @@ mod connection;
 mod copy;
 mod dial;
 mod link;
-pub(crate) mod value;
+mod value;
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -28,6 +28,8 @@ use self::connection::Connection;
 use self::copy::Copy;
 use self::dial::{Dialer, Fault};
 use self::link::Link;
+#[cfg(fuzzing)]
+pub use self::value::read_anything;
 use crate::complaint::Complaint;
 use crate::counters::Counters;
 use crate::engine::Waits;
@@ -48,7 +50,7 @@ pub(crate) struct Shared {
     secret: Mutex<Secret>,
     copy: Mutex<Copy>,
     /// Those who came back, as far as Valkey has not been told.
-    waits: Waits,
+    pub waits: Waits,
     pub counters: Counters,
     complaint: Complaint,
     closed: AtomicBool,
