@@ -120,6 +120,6 @@ fn what_cannot_be_read_counts_as_none() {
     redis.cli(&["del", key.trim()]);
     redis.cli(&["lpush", key.trim(), "x"]);
     assert!(!one.waits(901, "203.0.113.9", "z@one.example"));
-    one.server.await_line("has another type than a string");
+    one.server.await_line("a key of the store cannot be used: ");
     assert!(one.waits(902, "203.0.113.9", "y@one.example"), "the others are as they were");
 }

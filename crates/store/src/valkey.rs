@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 pub(crate) use self::address::Address;
 use self::connection::Connection;
@@ -45,8 +45,8 @@ pub(crate) struct Shared {
     key_prefix: String,
     timeout: Duration,
     link: Mutex<Link>,
-    /// The connection was lost.
-    lost: Notify,
+    /// The number of the last connection that was lost.
+    lost: watch::Sender<u64>,
     secret: Mutex<Secret>,
     copy: Mutex<Copy>,
     /// Those who came back, as far as Valkey has not been told.
@@ -72,7 +72,7 @@ impl Valkey {
             key_prefix: config.key_prefix.clone(),
             timeout: config.timeout,
             link: Mutex::default(),
-            lost: Notify::new(),
+            lost: watch::Sender::new(0),
             secret: Mutex::new(Secret::random()),
             copy: Mutex::default(),
             waits: Waits::default(),

@@ -43,9 +43,8 @@ impl Shared {
         let Some((number, connection)) = self.connection() else { return self.alone(asked, remember) };
         match within(self.timeout, self.together(&connection, asked, remember)).await {
             Ok(answer) => answer.ok_or(Unavailable::Busy),
-            // One key is none of ours: that is no reason to think worse of the others.
-            Err(Fault::Refused(error)) if error.code() == Some("WRONGTYPE") => {
-                self.complain("a key of the store has another type than a string");
+            Err(fault) if fault.is_of_one_key() => {
+                self.complain(&format!("a key of the store cannot be used: {fault}"));
                 Err(Unavailable::Unreadable)
             }
             Err(fault) => {
@@ -131,8 +130,14 @@ impl Shared {
         let Some(row) = known.row else { return Ok(()) };
         let mut held = Held::new(&named, value::kind(row), (now, &terms), known);
         for _ in 0..TRIES {
-            if held.settle(self, connection.clone(), None, true, true).await? {
-                break;
+            match held.settle(self, connection.clone(), None, true, true).await {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(fault) if fault.is_of_one_key() => {
+                    self.copy().forget(key);
+                    break;
+                }
+                Err(fault) => return Err(fault),
             }
         }
         Ok(())
