@@ -17,7 +17,12 @@ impl FromIterator<Duration> for Times {
 impl Times {
     /// The time within which so many of a hundred were done.
     pub fn percentile(&self, percent: usize) -> Duration {
-        let rank = (self.0.len() * percent).div_ceil(100);
+        self.per_mille(percent * 10)
+    }
+
+    /// The time within which so many of a thousand were done.
+    pub fn per_mille(&self, part: usize) -> Duration {
+        let rank = (self.0.len() * part).div_ceil(1000);
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 }

@@ -1,4 +1,5 @@
-//! Greylisting beside postgrey, and beside a server that decides nothing: triplets that are new, and known ones.
+//! Greylisting beside postgrey, and beside a server that decides nothing: triplets that are new, and known ones. Once with
+//! a file, and once with a Redis on the loopback interface, as several hosts would share it.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use super::figures::{Times, median, millis, table, target, title};
 use super::load::Load;
 use super::server::Server;
 use super::support::peers::program;
+use super::support::redis::{PEERS, Redis};
 
 /// Connections side by side; the targets count at the last.
 const CONNECTIONS: [u32; 3] = [1, 4, 16];
@@ -20,6 +22,8 @@ pub const DOMAINS: u32 = 1_000;
 const SHARE_MIN: f64 = 60.0;
 /// How many times postgrey's rate, and its requests a second of processor time, ours are at least.
 const TIMES_MIN: f64 = 20.0;
+/// The same with Redis.
+const TIMES_SHARED_MIN: f64 = 10.0;
 
 /// As postgrey does, with empty lists, which it is given as well.
 pub const CONFIG: &str = "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
@@ -46,14 +50,16 @@ pub fn run(quick: bool) -> bool {
             CLIENTS_OF_POSTGREY / scale
         ),
     );
-    if program("postgrey").is_none() {
-        println!("  SKIPPED: postgrey is not installed");
+    if program("postgrey").is_none() || !PEERS.iter().all(|peer| peer.is_present()) {
+        println!("  SKIPPED: postgrey or redis-server is not installed");
         return false;
     }
+    let redis = Redis::start(&["--appendonly", "no"]);
     let servers = [
         ("thoughtless", Server::thoughtless()),
         ("portcullis", Server::portcullis(CONFIG)),
         ("postgrey", Server::postgrey()),
+        ("with Redis", Server::portcullis(&shared(&redis))),
     ];
     let mut rows =
         vec![["triplets, connections", "server", "requests/s", "p50 ms", "p99 ms", "CPU us"].map(str::to_owned)];
@@ -90,6 +96,11 @@ pub fn run(quick: bool) -> bool {
     met & crowd::run(scale)
 }
 
+/// Our configuration with the memory in `redis`.
+pub fn shared(redis: &Redis) -> String {
+    format!("{CONFIG}[store]\nurl = \"{}\"\n", redis.url())
+}
+
 /// Puts the mails of these numbers to a server.
 pub fn measure(server: &Server, connections: u32, numbers: std::ops::Range<u32>) -> Measured {
     let requests = f64::from(numbers.end - numbers.start);
@@ -113,17 +124,20 @@ fn row(what: &str, name: &str, rounds: Vec<&Measured>) -> [String; 6] {
     [what.to_owned(), name.to_owned(), rate, time(50), time(99), format!("{:.1}", of(&|round| round.processor))]
 }
 
-/// What is asked of the rounds at the most connections, of all three servers.
-fn targets(what: &str, rounds: &[[Measured; 3]]) -> bool {
-    let ratio = |figure: &dyn Fn(&[Measured; 3]) -> f64| median(rounds.iter().map(figure));
-    let share = ratio(&|[thoughtless, ours, _]| ours.per_second / thoughtless.per_second) * 1e2;
-    let times = ratio(&|[_, ours, postgrey]| ours.per_second / postgrey.per_second);
-    let processor = ratio(&|[_, ours, postgrey]| postgrey.processor / ours.processor);
+/// What is asked of the rounds at the most connections, of all servers.
+fn targets(what: &str, rounds: &[[Measured; 4]]) -> bool {
+    let ratio = |figure: &dyn Fn(&[Measured; 4]) -> f64| median(rounds.iter().map(figure));
+    let share = ratio(&|[thoughtless, ours, ..]| ours.per_second / thoughtless.per_second) * 1e2;
+    let times = ratio(&|[_, ours, postgrey, _]| ours.per_second / postgrey.per_second);
+    let processor = ratio(&|[_, ours, postgrey, _]| postgrey.processor / ours.processor);
+    let shared = ratio(&|[_, _, postgrey, shared]| shared.per_second / postgrey.per_second);
     let of_thoughtless = format!("{what}: {share:.0} % of the thoughtless server's rate, at least {SHARE_MIN:.0} %");
     let of_postgrey = format!("{what}: {times:.0} times postgrey's rate, at least {TIMES_MIN:.0}");
     let by_processor =
         format!("{what}: {processor:.0} times postgrey's requests a second of CPU, at least {TIMES_MIN:.0}");
+    let with_redis = format!("{what}: {shared:.0} times postgrey's rate with Redis, at least {TIMES_SHARED_MIN:.0}");
     target(share >= SHARE_MIN, &of_thoughtless)
         & target(times >= TIMES_MIN, &of_postgrey)
         & target(processor >= TIMES_MIN, &by_processor)
+        & target(shared >= TIMES_SHARED_MIN, &with_redis)
 }

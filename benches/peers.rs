@@ -1,4 +1,4 @@
-//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [quick]`.
+//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [outage] [quick]`.
 //!
 //! A target that is missed makes the run fail, unless `PORTCULLIS_BENCH_REPORT_ONLY=1`. With `quick` everything is
 //! done with a tenth of the requests, to see that it works; its figures prove nothing, and no target counts.
@@ -9,6 +9,7 @@ mod figures;
 mod greylist;
 mod load;
 mod memory;
+mod outage;
 mod server;
 mod tables;
 mod thoughtless;
@@ -29,12 +30,13 @@ use support::peers::program;
 /// Measures one thing, prints it, and says whether all targets were met. It is told whether to be quick.
 type Scenario = fn(bool) -> bool;
 
-const SCENARIOS: [(&str, Scenario); 5] = [
+const SCENARIOS: [(&str, Scenario); 6] = [
     ("waves", waves::run),
     ("throughput", throughput::run),
     ("memory", memory::run),
     ("tables", tables::run),
     ("greylist", greylist::run),
+    ("outage", outage::run),
 ];
 const QUICK: &str = "quick";
 
@@ -51,7 +53,9 @@ fn main() -> ExitCode {
     }
     let is_known = |word: &String| word == QUICK || SCENARIOS.iter().any(|(name, _)| name == word);
     if let Some(word) = words.iter().find(|word| !is_known(word)) {
-        eprintln!("no scenario \"{word}\": there are waves, throughput, memory, tables, greylist, and the word quick");
+        eprintln!(
+            "no scenario \"{word}\": there are waves, throughput, memory, tables, greylist, outage, and the word quick"
+        );
         return ExitCode::from(2);
     }
     print_machine();

@@ -4,13 +4,20 @@ mod answers;
 mod away;
 mod ways;
 
-use crate::support::greylister::Gate;
-use crate::support::peers::present;
-use crate::support::redis::{PEERS, Redis};
+use std::time::Duration;
 
-/// A section of the configuration.
+use crate::support::greylister::{Gate, START};
+use crate::support::peers::present;
+use crate::support::policy::Connection;
+use crate::support::redis::{PEERS, Redis};
+use crate::support::wait_for;
+
+/// How long one host may take to learn of another.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A section of the configuration. On a machine with much to do Redis may take its time.
 fn section(url: &str) -> String {
-    format!("[store]\nurl = \"{url}\"\n")
+    format!("[store]\nurl = \"{url}\"\ntimeout = \"5s\"\n")
 }
 
 /// A server of ours that remembers there, and has said that it does.
@@ -120,6 +127,36 @@ fn what_cannot_be_read_counts_as_none() {
     redis.cli(&["del", key.trim()]);
     redis.cli(&["lpush", key.trim(), "x"]);
     assert!(!one.waits(970, "203.0.113.9", "z@one.example"));
-    one.server.await_line("has another type than a string");
+    one.server.await_line("a key of the store cannot be used: ");
     assert!(one.waits(971, "203.0.113.9", "y@one.example"), "the others are as they were");
+}
+
+#[test]
+fn what_stands_at_one_host_stands_at_all() {
+    if !present("valkey::standing", &PEERS) {
+        return;
+    }
+    let redis = Redis::start(&[]);
+    let hosts = [(); 2].map(|()| Gate::start_with(&section(&redis.url()), "pool_proof = true\ndnswl = []\n"));
+    let [one, other] = &hosts;
+    assert!(other.waits(0, "203.0.113.7", "a@one.example"));
+    one.told(&["allow", "one.example"], 0);
+    wait_for("the other host to know it", PATIENCE, || (!other.waits(1, "203.0.113.7", "a@one.example")).then_some(()));
+    one.told(&["allow", "--remove", "one.example"], 0);
+    wait_for("the other host to forget it", PATIENCE, || other.waits(2, "203.0.113.7", "a@one.example").then_some(()));
+    // Mail of a user of ours to a stranger.
+    let mut submission = Connection::open(&one.server.endpoint()).unwrap();
+    let sent = submission.ask(&[
+        ("protocol_state", "RCPT"),
+        ("client_address", "203.0.113.200"),
+        ("helo_name", "pc"),
+        ("sender", "u@ours.example"),
+        ("recipient", "pal@far.example"),
+        ("sasl_username", "u"),
+        ("policy_test_time", &START.to_string()),
+    ]);
+    assert_eq!(sent.unwrap(), "DUNNO");
+    wait_for("the other host to know the correspondent", PATIENCE, || {
+        (!other.waits(3, "198.51.100.7", "pal@far.example")).then_some(())
+    });
 }

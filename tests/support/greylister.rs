@@ -28,14 +28,15 @@ impl Gate {
         Self::start_with(control, "")
     }
 
-    /// The same with further lines in the section `[greylist]`.
+    /// The same with further lines in the section `[greylist]`, which does as postgrey unless they say otherwise.
     pub fn start_with(control: &str, greylist: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let socket = directory.path().join("control");
+        let pool_proof = if greylist.contains("pool_proof") { "" } else { "pool_proof = false\n" };
         let server = Server::start(&format!(
             "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
-             [greylist]\npool_proof = false\n{greylist}[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n\
+             [greylist]\n{pool_proof}{greylist}[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n\
              [control]\nsocket = \"{}\"\n{control}",
             socket.display()
         ));

@@ -38,7 +38,8 @@ pub fn beside(path: &str) -> PathBuf {
 }
 
 impl Peer {
-    fn is_present(&self) -> bool {
+    /// Whether it is there.
+    pub fn is_present(&self) -> bool {
         match self {
             Self::Root => rustix::process::geteuid().is_root(),
             Self::Program(name) => program(name).is_some(),

@@ -27,7 +27,7 @@ struct Case {
 }
 
 fn open(redis: &Redis) -> Store {
-    let config = Config { url: redis.url().as_str().into(), ..Config::default() };
+    let config = Config { url: redis.url().as_str().into(), timeout: Duration::from_secs(5), ..Config::default() };
     Store::open(&config, "/nowhere".as_ref()).unwrap()
 }
 
@@ -121,7 +121,8 @@ fn attempts_at_once_see_one_another() {
     };
     all(triplets, 1_000);
     let firsts = all(triplets * 16, 1_400).into_iter().filter(|answer| match answer {
-        store::Greylisted::Passed { first_time, client_count: Some(1), .. } => *first_time,
+        // Whoever comes second may be there before the client is counted.
+        store::Greylisted::Passed { first_time, client_count: Some(0 | 1), .. } => *first_time,
         other => panic!("{other:?}"),
     });
     assert_eq!(firsts.count(), triplets);

@@ -25,7 +25,7 @@ fn a_user_needs_few_rights_and_the_right_password() {
     let redis = Redis::start(&[]);
     // As in the manual.
     let user = "acl setuser portcullis on >se@cret ~portcullis:* resetchannels -@all +ping +get +set +del +eval +scan \
-                +hincrby +hgetall +select";
+                +hincrby +hgetall +hsetnx +hdel +zadd +zrem +zrangebyscore +zremrangebyrank +select";
     let told = redis.cli(&user.split_whitespace().collect::<Vec<_>>());
     assert_eq!(told.trim(), "OK");
     redis.cli(&["acl", "setuser", "default", "off"]);

@@ -221,7 +221,9 @@ fn tell_stats(stats: &Stats, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{:>12}  clients came back", stats.clients)?;
     writeln!(out, "{:>12}  names are allowed", stats.allowed)?;
     writeln!(out, "{:>12}  addresses were written to by our own users", stats.correspondents)?;
-    writeln!(out, "{:>12}  octets of the file", stats.file_size)?;
+    if stats.file_size > 0 {
+        writeln!(out, "{:>12}  octets of the file", stats.file_size)?;
+    }
     let all: u64 = stats.waits.iter().map(|(_, count)| count).sum();
     writeln!(out, "\nWhoever came back had waited")?;
     for (below, count) in &stats.waits {

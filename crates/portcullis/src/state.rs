@@ -51,6 +51,10 @@ pub fn store(config: &store::Config, directory: &Path) -> Store {
 
 fn open(config: &store::Config, directory: &Path) -> anyhow::Result<Store> {
     let in_directory = |error| anyhow::anyhow!("{}: {error}", directory.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(in_directory)?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    // Where Valkey remembers, it is only for the control socket, which says itself what is wrong.
+    if config.is_embedded() {
+        made.map_err(in_directory)?;
+    }
     Ok(Store::open(config, directory)?)
 }

@@ -69,6 +69,12 @@ impl Config {
         self.checked().map(drop)
     }
 
+    /// Whether it is a file that remembers.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.checked(), Ok(None))
+    }
+
     /// Where Valkey is, if it is Valkey that remembers.
     pub(crate) fn checked(&self) -> Result<Option<Address>, Error> {
         let fault = |key, problem| Error::Setting { key, problem };

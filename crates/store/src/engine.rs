@@ -161,15 +161,8 @@ impl Embedded {
 
     /// Answers an attempt, and remembers it if wanted.
     pub(crate) async fn attempt(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
-        let engine = &self.engine;
-        Counters::add(&engine.counters.asked, 1);
         let answer = self.answer(asked, remember).await;
-        match answer {
-            Ok(Greylisted::Passed { waited, first_time: true, .. }) if remember => engine.waits.add(waited),
-            Ok(_) => {}
-            Err(_) => Counters::add(&engine.counters.unavailable, 1),
-        }
-        if remember && engine.table.waiting() > 0 {
+        if remember && self.engine.table.waiting() > 0 {
             self.wake();
         }
         answer

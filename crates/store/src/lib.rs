@@ -31,6 +31,8 @@ pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};
 pub use standing::{Allowance, Allowed, AllowedName};
 pub use url::{Url, without_passwords};
+#[cfg(fuzzing)]
+pub use valkey::read_anything;
 
 use engine::{Embedded, RECENT_MAX};
 use valkey::Valkey;
@@ -191,10 +193,23 @@ impl Store {
         if let Some(welcomed) = welcomed {
             return Ok(welcomed);
         }
-        match &self.0 {
-            Place::Embedded(embedded) => embedded.attempt(&embedded.engine.secret.asked(attempt), remember).await,
-            Place::Valkey(valkey) => valkey.shared.attempt(&valkey.shared.secret().asked(attempt), remember).await,
+        let (answer, waits) = match &self.0 {
+            Place::Embedded(embedded) => {
+                let engine = &embedded.engine;
+                (embedded.attempt(&engine.secret.asked(attempt), remember).await, &engine.waits)
+            }
+            Place::Valkey(valkey) => {
+                let shared = &valkey.shared;
+                (shared.attempt(&shared.secret().asked(attempt), remember).await, &shared.waits)
+            }
+        };
+        Counters::add(&self.counters().asked, 1);
+        match answer {
+            Ok(Greylisted::Passed { waited, first_time: true, .. }) if remember => waits.add(waited),
+            Ok(_) => {}
+            Err(_) => Counters::add(&self.counters().unavailable, 1),
         }
+        answer
     }
 
     fn embedded(embedded: Embedded) -> Self {

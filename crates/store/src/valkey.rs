@@ -14,7 +14,7 @@ mod copy;
 mod dial;
 mod link;
 mod standing;
-pub(crate) mod value;
+mod value;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,13 +22,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 pub(crate) use self::address::Address;
 use self::connection::Connection;
 use self::copy::Copy;
 use self::dial::{Dialer, Fault};
 use self::link::Link;
+#[cfg(fuzzing)]
+pub use self::value::read_anything;
 use crate::complaint::Complaint;
 use crate::counters::Counters;
 use crate::engine::Waits;
@@ -45,12 +47,12 @@ pub(crate) struct Shared {
     key_prefix: String,
     timeout: Duration,
     link: Mutex<Link>,
-    /// The connection was lost.
-    lost: Notify,
+    /// The number of the last connection that was lost.
+    lost: watch::Sender<u64>,
     secret: Mutex<Secret>,
     copy: Mutex<Copy>,
     /// Those who came back, as far as Valkey has not been told.
-    waits: Waits,
+    pub waits: Waits,
     pub standing: Standing,
     /// Up to when we have learnt of correspondents.
     correspondents_seen: AtomicU32,
@@ -75,7 +77,7 @@ impl Valkey {
             key_prefix: config.key_prefix.clone(),
             timeout: config.timeout,
             link: Mutex::default(),
-            lost: Notify::new(),
+            lost: watch::Sender::new(0),
             secret: Mutex::new(Secret::random()),
             copy: Mutex::default(),
             waits: Waits::default(),

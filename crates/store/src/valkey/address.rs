@@ -225,6 +225,13 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_bounded() {
+        let url = |count: usize| format!("valkey+cluster://{}", vec!["a"; count].join(","));
+        assert!(Address::parse(&url(HOSTS_MAX)).is_ok());
+        assert_eq!(Address::parse(&url(HOSTS_MAX + 1)), Err("names more than 64 hosts"));
+    }
+
+    #[test]
     fn urls_that_cannot() {
         for (url, problem) in [
             ("", "is no URL"),

@@ -18,10 +18,19 @@ use crate::key::Key;
 /// About how many keys one SCAN looks at: some milliseconds in which Valkey does nothing else.
 const SCAN_COUNT: usize = 512;
 
-/// Some entries, in the order of their keys.
-struct Scanned {
-    entries: Vec<(Vec<u8>, Key, Remembered)>,
-    next: u64,
+/// A look through all that Valkey has, batch by batch.
+struct Walk<'a> {
+    shared: &'a Shared,
+    connection: Connection,
+    nodes: Vec<Node>,
+    cursor: Cursor,
+}
+
+/// An entry, with the name of its key.
+struct Entry {
+    name: Vec<u8>,
+    key: Key,
+    remembered: Remembered,
 }
 
 impl Valkey {
@@ -32,13 +41,10 @@ impl Valkey {
         limit: usize,
         listed: impl Fn(&Remembered) -> Option<T>,
     ) -> Result<Page<T>, Unavailable> {
-        let (shared, mut connection) = self.connected()?;
-        let nodes = shared.or_away(connection.nodes()).await?;
-        let mut cursor = after.unwrap_or_default();
+        let mut walk = Walk::begin(&self.shared, after.unwrap_or_default()).await?;
         let mut entries = Vec::new();
-        while let Some(node) = nodes.get(cursor.node as usize) {
-            let scanned = shared.or_away(shared.scan(&mut connection, node, cursor.position)).await?;
-            for (_, key, remembered) in &scanned.entries {
+        while let Some((mut cursor, batch)) = walk.next().await? {
+            for Entry { key, remembered, .. } in batch {
                 // A batch may have more than a page. By its keys it is known how much of it has been told.
                 let at = (key.0 >> 96) as u32;
                 if at <= cursor.at && cursor.at > 0 {
@@ -47,59 +53,55 @@ impl Valkey {
                 if entries.len() >= limit.clamp(1, PAGE_MAX) {
                     return Ok(Page { entries, next: Some(cursor) });
                 }
-                entries.extend(listed(remembered));
+                entries.extend(listed(&remembered));
                 cursor.at = at;
             }
-            cursor = cursor.after_scan(scanned.next);
         }
         Ok(Page { entries, next: None })
     }
 
     /// Forgets what is meant, and says how much it was.
     pub(crate) async fn forget(&self, is_meant: impl Fn(&Remembered) -> bool) -> Result<u64, Unavailable> {
-        let (shared, mut connection) = self.connected()?;
+        let mut walk = Walk::begin(&self.shared, Cursor::default()).await?;
         let mut forgotten = 0;
-        let nodes = shared.or_away(connection.nodes()).await?;
-        let mut cursor = Cursor::default();
-        while let Some(node) = nodes.get(cursor.node as usize) {
-            let scanned = shared.or_away(shared.scan(&mut connection, node, cursor.position)).await?;
-            for (name, key, remembered) in &scanned.entries {
-                if is_meant(remembered) {
-                    forgotten += shared.or_away(connection.remove(name)).await?;
-                    shared.copy().forget(*key);
-                }
+        while let Some((_, batch)) = walk.next().await? {
+            for Entry { name, key, .. } in batch.into_iter().filter(|entry| is_meant(&entry.remembered)) {
+                forgotten += self.shared.or_away(walk.connection.remove(&name)).await?;
+                self.shared.copy().forget(key);
             }
-            cursor = cursor.after_scan(scanned.next);
         }
         Ok(forgotten)
     }
 
     /// Counts everything.
     pub(crate) async fn stats(&self) -> Result<Stats, Unavailable> {
-        let (shared, mut connection) = self.connected()?;
-        let mut stats = Stats::default();
-        let nodes = shared.or_away(connection.nodes()).await?;
-        let mut cursor = Cursor::default();
-        while let Some(node) = nodes.get(cursor.node as usize) {
-            let scanned = shared.or_away(shared.scan(&mut connection, node, cursor.position)).await?;
-            scanned.entries.iter().for_each(|(.., remembered)| stats.add(remembered.row));
-            cursor = cursor.after_scan(scanned.next);
+        let mut walk = Walk::begin(&self.shared, Cursor::default()).await?;
+        let waits = self.shared.or_away(self.shared.waits(&mut walk.connection)).await?;
+        let mut stats = Stats { waits: waits.steps().collect(), ..Stats::default() };
+        while let Some((_, batch)) = walk.next().await? {
+            batch.iter().for_each(|entry| stats.add(entry.remembered.row));
         }
-        stats.waits = shared.or_away(shared.waits(&mut connection)).await?.steps().collect();
         Ok(stats)
-    }
-
-    pub(crate) fn connected(&self) -> Result<(&Shared, Connection), Unavailable> {
-        let (_, connection) = self.shared.connection().ok_or(Unavailable::Away)?;
-        Ok((&self.shared, connection))
     }
 }
 
-impl Cursor {
-    /// Behind a SCAN that says that the next one begins at `next`; at 0 the next node begins.
-    fn after_scan(self, next: u64) -> Self {
-        let node = if next == 0 { self.node.saturating_add(1) } else { self.node };
-        Self { node, position: next, at: 0 }
+impl<'a> Walk<'a> {
+    async fn begin(shared: &'a Shared, cursor: Cursor) -> Result<Self, Unavailable> {
+        let (_, mut connection) = shared.connection().ok_or(Unavailable::Away)?;
+        let nodes = shared.or_away(connection.nodes()).await?;
+        Ok(Self { shared, connection, nodes, cursor })
+    }
+
+    /// Some entries, in the order of their keys, and where they begin; nothing after the last.
+    async fn next(&mut self) -> Result<Option<(Cursor, Vec<Entry>)>, Unavailable> {
+        let begin = self.cursor;
+        let Some(node) = self.nodes.get(begin.node as usize) else { return Ok(None) };
+        let scanned = self.shared.scan(&mut self.connection, node, begin.position);
+        let (position, entries) = self.shared.or_away(scanned).await?;
+        // After 0 the next node begins.
+        let node = if position == 0 { begin.node.saturating_add(1) } else { begin.node };
+        self.cursor = Cursor { node, position, at: 0 };
+        Ok(Some((begin, entries)))
     }
 }
 
@@ -112,23 +114,21 @@ impl Shared {
         })
     }
 
-    async fn scan(&self, connection: &mut Connection, node: &Node, position: u64) -> Result<Scanned, Fault> {
+    async fn scan(&self, connection: &mut Connection, node: &Node, position: u64) -> Result<(u64, Vec<Entry>), Fault> {
         // The prefix has no sign that means anything in a pattern.
-        let pattern = self.own_key("[tc]:*");
-        let (next, names) = connection.scan(node, position, &pattern, SCAN_COUNT).await?;
+        let (next, names) = connection.scan(node, position, &self.own_key("[tc]:*"), SCAN_COUNT).await?;
         let values = names.iter().map(|name| {
             let mut connection = connection.clone();
             async move { connection.value(name).await }
         });
         let values = try_join_all(values).await?;
-        let entries = names.into_iter().zip(values).filter_map(|(name, value)| {
-            let key = str::from_utf8(name.get(name.len().checked_sub(32)?..)?).ok()?;
+        let mut entries = Vec::from_iter(names.into_iter().zip(values).filter_map(|(name, value)| {
+            let (_, key) = str::from_utf8(&name).ok()?.rsplit_once(':')?;
             let key = Key(u128::from_str_radix(key, 16).ok()?);
-            Some((name, key, value::read(&value?).ok()?))
-        });
-        let mut entries = Vec::from_iter(entries);
-        entries.sort_by_key(|(_, key, _)| *key);
-        Ok(Scanned { entries, next })
+            Some(Entry { name, key, remembered: value::read(&value?).ok()? })
+        }));
+        entries.sort_by_key(|entry| entry.key);
+        Ok((next, entries))
     }
 
     /// How long those who came back had waited, by all hosts.

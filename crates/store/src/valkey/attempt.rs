@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{try_join, try_join_all};
 
 use super::Shared;
 use super::connection::Connection;
@@ -13,7 +13,7 @@ use super::value::{self, Unreadable};
 use crate::Unavailable;
 use crate::counters::Counters;
 use crate::engine::Row;
-use crate::greylist::{Client, Greylisted, Seconds, Step, Terms, step};
+use crate::greylist::{Client, Greylisted, Seconds, Step, Terms, Triplet, step, time};
 use crate::key::{Asked, Key, Kind, Named};
 
 /// How often other hosts may have been faster.
@@ -37,26 +37,14 @@ struct Held<'a> {
 impl Shared {
     /// Answers an attempt, and remembers it if wanted.
     pub(crate) async fn attempt(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
-        Counters::add(&self.counters.asked, 1);
-        let answer = self.answer(asked, remember).await;
-        match answer {
-            Ok(Greylisted::Passed { waited, first_time: true, .. }) if remember => self.waits.add(waited),
-            Ok(_) => {}
-            Err(_) => Counters::add(&self.counters.unavailable, 1),
-        }
-        answer
-    }
-
-    async fn answer(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Unavailable::Closed);
         }
         let Some((number, connection)) = self.connection() else { return self.alone(asked, remember) };
         match within(self.timeout, self.together(&connection, asked, remember)).await {
             Ok(answer) => answer.ok_or(Unavailable::Busy),
-            // One key is none of ours: that is no reason to think worse of the others.
-            Err(Fault::Refused(error)) if error.code() == Some("WRONGTYPE") => {
-                self.complain("a key of the store has another type than a string");
+            Err(fault) if fault.is_of_one_key() => {
+                self.complain(&format!("a key of the store cannot be used: {fault}"));
                 Err(Unavailable::Unreadable)
             }
             Err(fault) => {
@@ -81,18 +69,20 @@ impl Shared {
             let Step { answer, client: new_client, triplet: new_triplet } =
                 step(*now, terms, client.client(), triplet.known.row.and_then(Row::triplet));
             let is_whitelisted = client.client().is_some_and(|client| client.is_whitelisted(*now, terms));
-            let (client_settled, triplet_settled) = join(
-                client.settle(
-                    self,
-                    connection.clone(),
-                    new_client.map(Row::Client),
-                    terms.auto_whitelist_clients > 0,
-                    remember,
-                ),
+            let is_counting = terms.auto_whitelist_clients > 0;
+            let (client_settled, triplet_settled) = try_join(
+                client.settle(self, connection.clone(), None, is_counting, remember),
                 triplet.settle(self, connection.clone(), new_triplet.map(Row::Triplet), !is_whitelisted, remember),
             )
-            .await;
-            if client_settled? & triplet_settled? {
+            .await?;
+            if !(client_settled && triplet_settled) {
+                // Whoever has changed the triplet may have counted the client as well.
+                client.is_sure &= triplet_settled;
+                continue;
+            }
+            // A client is counted only by whoever has made its triplet pass.
+            let counted = new_client.map(Row::Client);
+            if counted.is_none() || client.settle(self, connection.clone(), counted, true, remember).await? {
                 return Ok(Some(answer));
             }
         }
@@ -103,10 +93,9 @@ impl Shared {
     fn alone(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
         let Asked { now, terms, client, triplet } = asked;
         let mut copy = self.copy();
-        let (known, stored) = (copy.look(triplet.key), copy.look(triplet.key).stored.and_then(Row::triplet));
-        let client_row = copy.look(client.key).row.and_then(Row::client);
-        let Step { answer, client: new_client, triplet: new_triplet } =
-            step(*now, terms, client_row, known.row.and_then(Row::triplet));
+        let [known_client, known] = [client.key, triplet.key].map(|key| copy.look(key));
+        let rows = (known_client.row.and_then(Row::client), known.row.and_then(Row::triplet));
+        let Step { answer, client: new_client, triplet: new_triplet } = step(*now, terms, rows.0, rows.1);
         if remember {
             let client = new_client.is_none_or(|row| copy.change(client, Row::Client(row), (*now, *terms)));
             let triplet = new_triplet.is_none_or(|row| copy.change(triplet, Row::Triplet(row), (*now, *terms)));
@@ -117,10 +106,10 @@ impl Shared {
         Counters::add(&self.counters.from_copy, 1);
         match answer {
             Greylisted::New { .. } => Err(Unavailable::Away),
-            Greylisted::TooEarly { first, .. }
-                if stored.is_none_or(|stored| crate::greylist::time(stored.first) != first) =>
-            {
-                Err(Unavailable::Away)
+            Greylisted::TooEarly { first, .. } => {
+                let is_of_valkey = |stored: Triplet| time(stored.first) == first;
+                let is_known = known.stored.and_then(Row::triplet).is_some_and(is_of_valkey);
+                if is_known { Ok(answer) } else { Err(Unavailable::Away) }
             }
             answer => Ok(answer),
         }
@@ -141,8 +130,14 @@ impl Shared {
         let Some(row) = known.row else { return Ok(()) };
         let mut held = Held::new(&named, value::kind(row), (now, &terms), known);
         for _ in 0..TRIES {
-            if held.settle(self, connection.clone(), None, true, true).await? {
-                break;
+            match held.settle(self, connection.clone(), None, true, true).await {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(fault) if fault.is_of_one_key() => {
+                    self.copy().forget(key);
+                    break;
+                }
+                Err(fault) => return Err(fault),
             }
         }
         Ok(())

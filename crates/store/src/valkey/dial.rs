@@ -36,6 +36,13 @@ pub(crate) enum Fault {
     NoMaster(String),
 }
 
+impl Fault {
+    /// Whether it is that of one key, which is none of ours: no reason to think worse of the others.
+    pub(crate) fn is_of_one_key(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.code() == Some("WRONGTYPE"))
+    }
+}
+
 /// Whom to connect to, and as whom.
 #[derive(Debug)]
 pub(crate) struct Dialer {

@@ -17,7 +17,9 @@ use crate::counters::Counters;
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often Valkey is looked after, whether mail comes or not.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long one look may take, unless it has much to write.
+/// How long one look may take, besides what it has to write.
+pub(crate) const LOOK_MAX: Duration = Duration::from_secs(1);
+/// How long anything else may take that nobody's mail waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last changes may take to be written when the program stops.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
@@ -74,7 +76,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>, tr
 /// A connection to a Valkey that can be written, with the secret that it has.
 async fn connect(shared: &Shared) -> Result<Connection, Fault> {
     let mut connection = shared.dialer.connect().await?;
-    within(PATIENCE, shared.agree(&mut connection)).await?;
+    within(LOOK_MAX, shared.agree(&mut connection)).await?;
     Ok(connection)
 }
 
@@ -86,20 +88,25 @@ async fn look_after(
     stop: &mut watch::Receiver<bool>,
 ) -> bool {
     let written = shared.counters.written_back.load(Ordering::Relaxed);
+    let mut lost = shared.lost.subscribe();
     let mut is_told = false;
     loop {
         let looked = async {
             shared.write_back(&connection).await?;
-            within(PATIENCE, shared.write_waits(&mut connection)).await?;
+            within(LOOK_MAX, shared.write_waits(&mut connection)).await?;
             shared.exchange_standing(&mut connection).await?;
-            within(PATIENCE, shared.agree(&mut connection)).await
+            within(LOOK_MAX, shared.agree(&mut connection)).await
         };
         if *stop.borrow() || stop.has_changed().is_err() {
             // What it does not come to is told at the end.
             let _ = timeout(CLOSE_MAX, looked).await;
             return true;
         }
-        if let Err(fault) = looked.await {
+        let looked = tokio::select! {
+            looked = looked => looked,
+            _ = lost.wait_for(|lost| *lost >= number) => return false,
+        };
+        if let Err(fault) = looked {
             shared.lose(number, &fault);
             return false;
         }
@@ -109,12 +116,9 @@ async fn look_after(
         }
         tokio::select! {
             () = sleep(LOOK_INTERVAL) => {}
-            () = shared.lost.notified() => {}
+            _ = lost.wait_for(|lost| *lost >= number) => return false,
             // What has changed is written before the end.
             _ = stop.changed() => {}
-        }
-        if shared.link().number != number || shared.link().connection.is_none() {
-            return false;
         }
     }
 }
@@ -154,7 +158,7 @@ impl Shared {
         };
         if is_own {
             self.tell_away(fault);
-            self.lost.notify_one();
+            self.lost.send_replace(number);
         }
     }
 

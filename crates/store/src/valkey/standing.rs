@@ -7,7 +7,7 @@ use redis::cmd;
 
 use super::connection::Connection;
 use super::dial::Fault;
-use super::link::{PATIENCE, within};
+use super::link::{LOOK_MAX, within};
 use super::{Shared, Valkey};
 use crate::Unavailable;
 use crate::greylist::Seconds;
@@ -22,7 +22,8 @@ const OVERLAP: Seconds = 10;
 impl Valkey {
     /// Allows a name since then, or no more. Says whether that changes anything.
     pub(crate) async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
-        let (shared, mut connection) = self.connected()?;
+        let shared = &self.shared;
+        let (_, mut connection) = shared.connection().ok_or(Unavailable::Away)?;
         let (names, _) = shared.standing.changed(name, since)?;
         let key = shared.own_key("allowed");
         let command = match since {
@@ -39,7 +40,7 @@ impl Shared {
     /// Tells Valkey of correspondents that it does not know, and learns what other hosts have told it.
     pub(crate) async fn exchange_standing(&self, connection: &mut Connection) -> Result<(), Fault> {
         let allowed = self.own_key("allowed");
-        let names: BTreeMap<String, Seconds> = within(PATIENCE, connection.ask(cmd("HGETALL").arg(allowed))).await?;
+        let names: BTreeMap<String, Seconds> = within(LOOK_MAX, connection.ask(cmd("HGETALL").arg(allowed))).await?;
         self.standing.allow(names.into_iter().take(ALLOWED_MAX).collect());
         let unwritten = self.standing.take_unwritten();
         let told = self.tell_correspondents(connection, unwritten.iter().map(|(key, last)| (*key, *last))).await;
@@ -63,11 +64,11 @@ impl Shared {
             let removed = Vec::from_iter(gone.map(|(key, _)| member(*key)));
             if !added.is_empty() {
                 let add = cmd("ZADD").arg(&name).arg("GT").arg(&added).to_owned();
-                let _: u64 = within(PATIENCE, connection.ask(&add)).await?;
+                let _: u64 = within(LOOK_MAX, connection.ask(&add)).await?;
             }
             if !removed.is_empty() {
                 let remove = cmd("ZREM").arg(&name).arg(&removed).to_owned();
-                let _: u64 = within(PATIENCE, connection.ask(&remove)).await?;
+                let _: u64 = within(LOOK_MAX, connection.ask(&remove)).await?;
             }
         }
         Ok(())
@@ -81,7 +82,7 @@ impl Shared {
             let mut question = cmd("ZRANGEBYSCORE");
             question.arg(&name).arg(from.saturating_sub(OVERLAP)).arg("+inf").arg("WITHSCORES");
             question.arg("LIMIT").arg(offset).arg(TOGETHER);
-            let learnt: Vec<(String, Seconds)> = within(PATIENCE, connection.ask(&question)).await?;
+            let learnt: Vec<(String, Seconds)> = within(LOOK_MAX, connection.ask(&question)).await?;
             let is_last = learnt.len() < TOGETHER;
             latest = learnt.iter().map(|(_, last)| *last).max().unwrap_or_default().max(latest);
             let known = learnt.into_iter();
@@ -93,7 +94,7 @@ impl Shared {
         }
         self.correspondents_seen.store(latest, Ordering::Relaxed);
         let over = -(CORRESPONDENTS_MAX as i64) - 1;
-        let _: u64 = within(PATIENCE, connection.ask(cmd("ZREMRANGEBYRANK").arg(&name).arg(0).arg(over))).await?;
+        let _: u64 = within(LOOK_MAX, connection.ask(cmd("ZREMRANGEBYRANK").arg(&name).arg(0).arg(over))).await?;
         Ok(())
     }
 }
