@@ -113,8 +113,8 @@ impl Door {
             }
         };
         let now = self.now(request);
-        let decision = self.gate.decide(NAME, &facts, state.stage(), now, self.config.deadline).await;
-        action::action(&decision, request, state, self.config.permit)
+        let decided = self.gate.decide(NAME, facts, state.stage(), now, self.config.deadline).await;
+        action::action(&decided.decision, request, state, self.config.permit)
     }
 
     /// The time to decide by: the clock's, or under test what the request says.

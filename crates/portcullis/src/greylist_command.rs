@@ -7,7 +7,6 @@ use std::time::Duration;
 use doors::ascii_json;
 use facts::duration;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Cursor, ListedClient, ListedTriplet, Page, Stats};
@@ -15,7 +14,7 @@ use store::{Cursor, ListedClient, ListedTriplet, Page, Stats};
 use crate::cli::{Answer, Global, GreylistCommand};
 use crate::config;
 use crate::control::{Client, Request};
-use crate::story::visible;
+use crate::story::{SECONDS, local, visible};
 
 /// Asks the server that has the control socket of the configuration.
 ///
@@ -125,10 +124,14 @@ impl Entry {
     fn tell_line(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         let who = self.who();
         Ok(match self {
-            Self::Triplet { first, passed: false, .. } => writeln!(out, "waits since      {}  {who}", local(*first)),
-            Self::Triplet { last, passed: true, .. } => writeln!(out, "came back, last  {}  {who}", local(*last)),
+            Self::Triplet { first, passed: false, .. } => {
+                writeln!(out, "waits since      {}  {who}", local(*first, SECONDS))
+            }
+            Self::Triplet { last, passed: true, .. } => {
+                writeln!(out, "came back, last  {}  {who}", local(*last, SECONDS))
+            }
             Self::Client { count, last, .. } => {
-                writeln!(out, "client, last     {}  {who}  came back {}", local(*last), times(*count))
+                writeln!(out, "client, last     {}  {who}  came back {}", local(*last, SECONDS), times(*count))
             }
         }?)
     }
@@ -139,10 +142,15 @@ impl Entry {
             Self::Triplet { first, last, passed, .. } => {
                 let state =
                     if *passed { "came back: its mail passes" } else { "waits: has not come back in time so far" };
-                writeln!(out, "  {state}\n  first try  {}\n  last try   {}", local(*first), local(*last))
+                writeln!(
+                    out,
+                    "  {state}\n  first try  {}\n  last try   {}",
+                    local(*first, SECONDS),
+                    local(*last, SECONDS)
+                )
             }
             Self::Client { count, last, .. } => {
-                writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last))
+                writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last, SECONDS))
             }
         }?)
     }
@@ -150,11 +158,6 @@ impl Entry {
 
 fn times(count: u32) -> String {
     if count == 1 { "once".into() } else { format!("{count} times") }
-}
-
-/// In the time of the administrator's own clock on the wall.
-fn local(time: Timestamp) -> impl std::fmt::Display {
-    time.to_zoned(TimeZone::system()).strftime("%F %T").to_string()
 }
 
 /// What `stats --json` prints.

@@ -11,6 +11,7 @@ mod config;
 mod counters;
 mod engine;
 mod greylist;
+pub mod journal;
 mod key;
 #[cfg(test)]
 mod tests;

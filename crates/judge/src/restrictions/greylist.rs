@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use facts::{ClientName, EmailAddress, MessageAction, Reason};
+use facts::{ClientName, EmailAddress, Evidence, Greylisted, MessageAction, Reason};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use store::{Attempt, Greylisted};
+use store::Attempt;
 
 use super::dns_list::welcoming;
 use crate::case::Case;
@@ -83,18 +83,19 @@ async fn attempt(case: &Case, recipient: &EmailAddress) -> Ruling {
     }
 }
 
-fn ruling(case: &Case, recipient: &EmailAddress, greylisted: Greylisted) -> Ruling {
-    match greylisted {
-        Greylisted::New { wait } => wait_for(case, recipient, wait).noting("seen for the first time"),
+fn ruling(case: &Case, recipient: &EmailAddress, answer: Greylisted) -> Ruling {
+    let (ruling, words) = match answer {
+        Greylisted::New { wait } => (wait_for(case, recipient, wait), "seen for the first time".into()),
         Greylisted::TooEarly { first, wait } => {
-            wait_for(case, recipient, wait).noting(format!("too early: first seen at {}", time(first)))
+            (wait_for(case, recipient, wait), format!("too early: first seen at {}", time(first)))
         }
-        Greylisted::KnownClient { count } => Ruling::dunno().noting(format!("a client that came back {count} times")),
+        Greylisted::KnownClient { count } => (Ruling::dunno(), format!("a client that came back {count} times")),
         Greylisted::Passed { waited, first_time: true, .. } => {
-            came_back(case, waited).noting(format!("came back after {} s", waited.as_secs()))
+            (came_back(case, waited), format!("came back after {} s", waited.as_secs()))
         }
-        Greylisted::Passed { .. } => Ruling::dunno().noting("has come back before"),
-    }
+        Greylisted::Passed { .. } => (Ruling::dunno(), "has come back before".into()),
+    };
+    ruling.with(Evidence::Greylist { answer, words: words.into() })
 }
 
 fn wait_for(case: &Case, recipient: &EmailAddress, wait: Duration) -> Ruling {

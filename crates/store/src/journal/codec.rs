@@ -1,0 +1,401 @@
+//! Values as octets, and back: numbers in as few octets as they need, texts with their length, and texts that come again
+//! and again by their number in the block.
+//!
+//! One definition serves both directions. What is read may be anything: it is a value, or nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use facts::{DecisionId, EmailAddress, kept};
+use rustc_hash::FxHashMap;
+
+/// A list is read into so much room at first, whatever length it claims.
+const ROOM: usize = 64;
+
+/// A value that can be written and read.
+pub(crate) trait Field: Sized {
+    fn write<'a>(&'a self, out: &mut Out<'a>);
+    fn read(from: &mut In<'_>) -> Option<Self>;
+}
+
+/// What is written, with the terms that it names by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Out<'a> {
+    pub octets: Vec<u8>,
+    terms: Vec<&'a str>,
+    numbers: FxHashMap<&'a str, u32>,
+    /// The same by place, for texts of which there is one copy: those need not be looked at.
+    places: FxHashMap<(usize, usize), u32>,
+}
+
+impl<'a> Out<'a> {
+    #[inline]
+    pub(crate) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.octets.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.octets.push(number as u8);
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.octets.extend_from_slice(text.as_bytes());
+    }
+
+    /// A text that is likely to come again in this block.
+    pub(crate) fn term(&mut self, text: &'a str) {
+        let next = self.terms.len() as u32;
+        let number = *self.numbers.entry(text).or_insert(next);
+        self.number_of(number, text);
+    }
+
+    /// A text that is [`kept`]: the same text is at the same place.
+    pub(crate) fn kept_term(&mut self, text: &'static str) {
+        let next = self.terms.len() as u32;
+        let place = (text.as_ptr() as usize, text.len());
+        let number = *self.places.entry(place).or_insert(next);
+        self.number_of(number, text);
+    }
+
+    fn number_of(&mut self, number: u32, text: &'a str) {
+        if number as usize == self.terms.len() {
+            self.terms.push(text);
+        }
+        self.number(number.into());
+    }
+
+    /// A record: what `write` writes, with its length before it.
+    pub(crate) fn record(&mut self, write: impl FnOnce(&mut Self)) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(&[0; 4]);
+        write(self);
+        let length = (self.octets.len() - start - 4) as u32;
+        if let Some(place) = self.octets.get_mut(start..start + 4) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+
+    /// What was written so far, its terms before it; then it is empty again.
+    pub(crate) fn take(&mut self, into: &mut Vec<u8>) {
+        let mut head = Out::default();
+        head.number(self.terms.len() as u64);
+        self.terms.iter().for_each(|term| head.text(term));
+        into.extend_from_slice(&head.octets);
+        into.extend_from_slice(&self.octets);
+        self.octets.clear();
+        self.terms.clear();
+        self.numbers.clear();
+        self.places.clear();
+    }
+}
+
+/// What is still to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct In<'a> {
+    pub rest: &'a [u8],
+    terms: &'a [&'a str],
+}
+
+impl<'a> In<'a> {
+    /// The terms of a block, and what follows them.
+    pub(crate) fn terms_of(block: &'a [u8]) -> Option<(Vec<&'a str>, &'a [u8])> {
+        let mut from = Self { rest: block, terms: &[] };
+        let count = from.number()?;
+        let mut terms = Vec::with_capacity(ROOM);
+        for _ in 0..count {
+            terms.push(from.text()?);
+        }
+        Some((terms, from.rest))
+    }
+
+    pub(crate) fn new(rest: &'a [u8], terms: &'a [&'a str]) -> Self {
+        Self { rest, terms }
+    }
+
+    pub(crate) fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (octets, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(octets)
+    }
+
+    pub(crate) fn array<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+        self.octets(COUNT)?.try_into().ok()
+    }
+
+    /// A record, to be read by itself.
+    pub(crate) fn record(&mut self) -> Option<Self> {
+        let length = u32::from_le_bytes(self.array()?) as usize;
+        Some(Self { rest: self.octets(length)?, terms: self.terms })
+    }
+
+    pub(crate) fn octet(&mut self) -> Option<u8> {
+        self.array().map(|[octet]| octet)
+    }
+
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let octet = self.octet()?;
+            number |= u64::from(octet & 0x7F) << shift;
+            if octet < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        let length = usize::try_from(self.number()?).ok()?;
+        std::str::from_utf8(self.octets(length)?).ok()
+    }
+
+    pub(crate) fn term(&mut self) -> Option<&'a str> {
+        let number = usize::try_from(self.number()?).ok()?;
+        self.terms.get(number).copied()
+    }
+}
+
+/// An enum by the code of each variant. Codes stay for good: a row of last month must be read.
+macro_rules! choices {
+    ($($type:ident { $($code:literal => $variant:ident $(($($part:ident),*))? $({$($field:ident),*})?),* $(,)? })*) => {$(
+        impl Field for $type {
+            fn write<'a>(&'a self, out: &mut Out<'a>) {
+                match self {$(
+                    Self::$variant $(($($part),*))? $({$($field),*})? => {
+                        out.octets.push($code);
+                        $($($part.write(out);)*)?
+                        $($($field.write(out);)*)?
+                    }
+                )*}
+            }
+
+            fn read(from: &mut In<'_>) -> Option<Self> {
+                Some(match from.octet()? {
+                    $($code => {
+                        $($(let $part = Field::read(from)?;)*)?
+                        $($(let $field = Field::read(from)?;)*)?
+                        Self::$variant $(($($part),*))? $({$($field),*})?
+                    })*
+                    _ => return None,
+                })
+            }
+        }
+    )*};
+}
+
+/// A struct by its fields, one after the other.
+macro_rules! fields {
+    ($($type:ident { $($field:ident),* $(,)? })*) => {$(
+        impl Field for $type {
+            fn write<'a>(&'a self, out: &mut Out<'a>) {
+                $(self.$field.write(out);)*
+            }
+
+            fn read(from: &mut In<'_>) -> Option<Self> {
+                $(let $field = Field::read(from)?;)*
+                Some(Self { $($field),* })
+            }
+        }
+    )*};
+}
+
+pub(crate) use {choices, fields};
+
+macro_rules! numbers {
+    ($($type:ident)*) => {$(
+        impl Field for $type {
+            fn write<'a>(&'a self, out: &mut Out<'a>) {
+                out.number(*self as u64);
+            }
+
+            fn read(from: &mut In<'_>) -> Option<Self> {
+                Self::try_from(from.number()?).ok()
+            }
+        }
+    )*};
+}
+
+numbers! { u8 u16 u32 u64 usize }
+
+impl Field for bool {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.octets.push(u8::from(*self));
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        Some(from.octet()? != 0)
+    }
+}
+
+impl Field for Box<str> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.text(self);
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        from.text().map(Self::from)
+    }
+}
+
+impl Field for Arc<str> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.text(self);
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        from.text().map(Self::from)
+    }
+}
+
+/// What administrators write.
+impl Field for &'static str {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.kept_term(self);
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        from.term().map(kept)
+    }
+}
+
+impl Field for EmailAddress {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.text(self.as_str());
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        Self::new(from.text()?)
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.octets.push(u8::from(self.is_some()));
+        if let Some(value) = self {
+            value.write(out);
+        }
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        Some(if bool::read(from)? { Some(T::read(from)?) } else { None })
+    }
+}
+
+impl<T: Field> Field for Box<T> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        T::write(self, out);
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        T::read(from).map(Self::new)
+    }
+}
+
+impl<T: Field> Field for Arc<T> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        T::write(self, out);
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        T::read(from).map(Self::new)
+    }
+}
+
+impl<T: Field> Field for Vec<T> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.number(self.len() as u64);
+        self.iter().for_each(|value| value.write(out));
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        let count = usize::try_from(from.number()?).ok()?;
+        let mut values = Self::with_capacity(count.min(ROOM));
+        for _ in 0..count {
+            values.push(T::read(from)?);
+        }
+        Some(values)
+    }
+}
+
+impl<T: Field> Field for Box<[T]> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.number(self.len() as u64);
+        self.iter().for_each(|value| value.write(out));
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        Vec::read(from).map(Vec::into_boxed_slice)
+    }
+}
+
+impl<T: Field, E: Field> Field for Result<T, E> {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.octets.push(u8::from(self.is_ok()));
+        match self {
+            Ok(value) => value.write(out),
+            Err(error) => error.write(out),
+        }
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        Some(if bool::read(from)? { Ok(T::read(from)?) } else { Err(E::read(from)?) })
+    }
+}
+
+impl Field for Duration {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.number(self.as_secs());
+        out.number(self.subsec_nanos().into());
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        let (seconds, nanos) = (from.number()?, u32::read(from)?);
+        (nanos < 1_000_000_000).then(|| Self::new(seconds, nanos))
+    }
+}
+
+impl Field for SystemTime {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        let since = self.duration_since(UNIX_EPOCH).unwrap_or_default();
+        out.number(since.as_secs());
+        out.number(since.subsec_nanos().into());
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        UNIX_EPOCH.checked_add(Duration::read(from)?)
+    }
+}
+
+impl Field for DecisionId {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.octets.extend_from_slice(&self.number().to_le_bytes());
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        Some(Self::of_number(u64::from_le_bytes(from.array()?)))
+    }
+}
+
+impl Field for Ipv4Addr {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.octets.extend_from_slice(&self.octets());
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        from.array::<4>().map(Self::from)
+    }
+}
+
+impl Field for Ipv6Addr {
+    fn write<'a>(&'a self, out: &mut Out<'a>) {
+        out.octets.extend_from_slice(&self.octets());
+    }
+
+    fn read(from: &mut In<'_>) -> Option<Self> {
+        from.array::<16>().map(Self::from)
+    }
+}
+
+choices! { IpAddr { 4 => V4(address), 6 => V6(address) } }
