@@ -82,9 +82,9 @@ impl Gate {
         }
     }
 
-    /// Decides, counts the decision, writes its log line and hands it to the journal. After `deadline` what the DNS has not
-    /// answered counts as a temporary failure, and policy services have not answered. `now`: the time to decide by. `door`:
-    /// the door's name, for log and journal.
+    /// Decides, counts the decision and writes its log line. After `deadline` what the DNS has not answered counts as a
+    /// temporary failure, and policy services have not answered. `now`: the time to decide by. `door`: the door's name, for
+    /// log and journal. Once the answer is on its way, the row is for [`Self::keep`].
     pub async fn decide(
         &self,
         door: &'static str,
@@ -92,18 +92,22 @@ impl Gate {
         stage: Stage,
         now: SystemTime,
         deadline: Duration,
-    ) -> Arc<Row> {
+    ) -> Row {
         let settings = self.settings.load();
         let asker = self.dns.load().asker().with_deadline(deadline);
         let decision = judge::decide(&settings, &asker, &self.outside, &facts, stage, self.ids.next(now), now).await;
         let (elapsed, settings) = (asker.elapsed(), settings.fingerprint());
-        let row = Arc::new(Row { decision, door, stage, facts, elapsed, settings });
+        let row = Row { decision, door, stage, facts, elapsed, settings };
         self.counters.decisions(row.decision.verdict).fetch_add(1, Relaxed);
         self.recorder.record(&row);
-        if let Some(journal) = &self.journal {
-            journal.append(Arc::clone(&row));
-        }
         row
+    }
+
+    /// Keeps what was decided in the journal, if there is one.
+    pub fn keep(&self, row: &Row) {
+        if let Some(journal) = &self.journal {
+            journal.append(row);
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The journal: every decision with all that it rests on, in segments that only grow, and counts by the hour.
 //!
-//! Whoever decides hands over a row and goes on. A thread of the journal writes what has come within 10 ms, and drops what
-//! it has no room for, aloud: mail never waits for it. Whoever reads needs no server: the files lie in one directory, each
+//! Whoever decides hands over a row when the answer is on its way, and goes on. A thread of the journal writes what has come
+//! within 10 ms, and drops what it has no room for, aloud: mail never waits for it. Whoever reads needs no server: the files lie in one directory, each
 //! of whole blocks, and what is damaged is passed over.
 
+mod batch;
 mod block;
 mod codec;
 mod config;
@@ -129,8 +130,9 @@ impl Journal {
         Ok(Self { queue, directory })
     }
 
-    /// Takes a row to be written soon. Never waits: where too much waits for the disk, the row is dropped and counted.
-    pub fn append(&self, row: Arc<Row>) {
+    /// Takes a row to be written soon, in about a microsecond. Never waits: where too much waits for the disk, the row is
+    /// dropped and counted.
+    pub fn append(&self, row: &Row) {
         self.queue.push(row);
     }
 

@@ -18,14 +18,11 @@ const BLOCK_MAX: usize = 4 << 20;
 /// Length and checksum.
 const HEAD: usize = 8;
 
-/// Appends a block of what was written, if that is anything.
-pub(crate) fn push(out: &mut Out<'_>, octets: &mut Vec<u8>) {
-    if out.octets.is_empty() {
-        return;
-    }
+/// Appends a block of what was written.
+pub(crate) fn push(out: &Out, octets: &mut Vec<u8>) {
     let start = octets.len();
     octets.extend_from_slice(&[0; HEAD]);
-    out.take(octets);
+    out.append_to(octets);
     let Some((head, block)) = octets.get_mut(start..).and_then(|all| all.split_at_mut_checked(HEAD)) else { return };
     let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
     for (place, octet) in head.iter_mut().zip(length.to_le_bytes().into_iter().chain(checksum(block))) {
@@ -86,17 +83,14 @@ impl<'a> Iterator for Blocks<'a> {
     }
 }
 
-/// The records of a block. One that cannot be read is `None`; nothing follows it.
-pub(crate) fn records<T>(block: &[u8], mut read: impl FnMut(&mut In<'_>) -> Option<T>) -> Vec<Option<T>> {
-    let Some((terms, rest)) = In::terms_of(block) else { return vec![None] };
+/// Gives the records of a block to `read`, one after the other. Whether all could be read.
+pub(crate) fn records(block: &[u8], mut read: impl FnMut(&mut In<'_>) -> Option<()>) -> bool {
+    let Some((terms, rest)) = In::terms_of(block) else { return false };
     let mut from = In::new(rest, &terms);
-    let mut records = Vec::new();
+    let mut whole = true;
     while !from.rest.is_empty() {
-        let Some(mut record) = from.record() else {
-            records.push(None);
-            break;
-        };
-        records.push(read(&mut record));
+        let Some(mut record) = from.record() else { return false };
+        whole &= read(&mut record).is_some();
     }
-    records
+    whole
 }

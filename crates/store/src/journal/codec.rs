@@ -15,80 +15,100 @@ const ROOM: usize = 64;
 
 /// A value that can be written and read.
 pub(crate) trait Field: Sized {
-    fn write<'a>(&'a self, out: &mut Out<'a>);
+    fn write(&self, out: &mut Out);
     fn read(from: &mut In<'_>) -> Option<Self>;
 }
 
 /// What is written, with the terms that it names by their numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Out<'a> {
+pub(crate) struct Out {
     pub octets: Vec<u8>,
-    terms: Vec<&'a str>,
-    numbers: FxHashMap<&'a str, u32>,
-    /// The same by place, for texts of which there is one copy: those need not be looked at.
+    /// The terms as they are written, one after the other.
+    terms: Vec<u8>,
+    count: u32,
+    numbers: FxHashMap<Box<str>, u32>,
+    /// The same by place and length, for texts of which there is one copy: those need not be looked at.
     places: FxHashMap<(usize, usize), u32>,
 }
 
-impl<'a> Out<'a> {
-    #[inline]
-    pub(crate) fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.octets.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.octets.push(number as u8);
+impl Out {
+    pub(crate) fn number(&mut self, number: u64) {
+        push_number(&mut self.octets, number);
     }
 
     pub(crate) fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.octets.extend_from_slice(text.as_bytes());
+        push_text(&mut self.octets, text);
     }
 
     /// A text that is likely to come again in this block.
-    pub(crate) fn term(&mut self, text: &'a str) {
-        let next = self.terms.len() as u32;
-        let number = *self.numbers.entry(text).or_insert(next);
-        self.number_of(number, text);
+    pub(crate) fn term(&mut self, text: &str) {
+        let number = match self.numbers.get(text) {
+            Some(number) => *number,
+            None => {
+                let number = self.new_term(text);
+                self.numbers.insert(text.into(), number);
+                number
+            }
+        };
+        self.number(number.into());
     }
 
     /// A text that is [`kept`]: the same text is at the same place.
     pub(crate) fn kept_term(&mut self, text: &'static str) {
-        let next = self.terms.len() as u32;
         let place = (text.as_ptr() as usize, text.len());
-        let number = *self.places.entry(place).or_insert(next);
-        self.number_of(number, text);
-    }
-
-    fn number_of(&mut self, number: u32, text: &'a str) {
-        if number as usize == self.terms.len() {
-            self.terms.push(text);
-        }
+        let number = match self.places.get(&place) {
+            Some(number) => *number,
+            None => {
+                let number = self.new_term(text);
+                self.places.insert(place, number);
+                number
+            }
+        };
         self.number(number.into());
     }
 
-    /// A record: what `write` writes, with its length before it.
-    pub(crate) fn record(&mut self, write: impl FnOnce(&mut Self)) {
+    fn new_term(&mut self, text: &str) -> u32 {
+        push_text(&mut self.terms, text);
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// A record: what `write` writes, with its length before it. Whether it is no longer than `length_max`; else it is
+    /// taken back.
+    pub(crate) fn record(&mut self, length_max: usize, write: impl FnOnce(&mut Self)) -> bool {
         let start = self.octets.len();
         self.octets.extend_from_slice(&[0; 4]);
         write(self);
-        let length = (self.octets.len() - start - 4) as u32;
-        if let Some(place) = self.octets.get_mut(start..start + 4) {
-            place.copy_from_slice(&length.to_le_bytes());
+        let length = self.octets.len() - start - 4;
+        if length > length_max {
+            self.octets.truncate(start);
+            return false;
         }
+        if let Some(place) = self.octets.get_mut(start..start + 4) {
+            place.copy_from_slice(&(length as u32).to_le_bytes());
+        }
+        true
     }
 
-    /// What was written so far, its terms before it; then it is empty again.
-    pub(crate) fn take(&mut self, into: &mut Vec<u8>) {
-        let mut head = Out::default();
-        head.number(self.terms.len() as u64);
-        self.terms.iter().for_each(|term| head.text(term));
-        into.extend_from_slice(&head.octets);
-        into.extend_from_slice(&self.octets);
-        self.octets.clear();
-        self.terms.clear();
-        self.numbers.clear();
-        self.places.clear();
+    /// Appends what was written to `octets`, its terms before it.
+    pub(crate) fn append_to(&self, octets: &mut Vec<u8>) {
+        push_number(octets, self.count.into());
+        octets.extend_from_slice(&self.terms);
+        octets.extend_from_slice(&self.octets);
     }
+}
+
+fn push_number(octets: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        octets.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    octets.push(number as u8);
+}
+
+fn push_text(octets: &mut Vec<u8>, text: &str) {
+    push_number(octets, text.len() as u64);
+    octets.extend_from_slice(text.as_bytes());
 }
 
 /// What is still to be read.
@@ -161,7 +181,7 @@ impl<'a> In<'a> {
 macro_rules! choices {
     ($($type:ident { $($code:literal => $variant:ident $(($($part:ident),*))? $({$($field:ident),*})?),* $(,)? })*) => {$(
         impl Field for $type {
-            fn write<'a>(&'a self, out: &mut Out<'a>) {
+            fn write(&self, out: &mut Out) {
                 match self {$(
                     Self::$variant $(($($part),*))? $({$($field),*})? => {
                         out.octets.push($code);
@@ -189,7 +209,7 @@ macro_rules! choices {
 macro_rules! fields {
     ($($type:ident { $($field:ident),* $(,)? })*) => {$(
         impl Field for $type {
-            fn write<'a>(&'a self, out: &mut Out<'a>) {
+            fn write(&self, out: &mut Out) {
                 $(self.$field.write(out);)*
             }
 
@@ -206,7 +226,7 @@ pub(crate) use {choices, fields};
 macro_rules! numbers {
     ($($type:ident)*) => {$(
         impl Field for $type {
-            fn write<'a>(&'a self, out: &mut Out<'a>) {
+            fn write(&self, out: &mut Out) {
                 out.number(*self as u64);
             }
 
@@ -220,7 +240,7 @@ macro_rules! numbers {
 numbers! { u8 u16 u32 u64 usize }
 
 impl Field for bool {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.octets.push(u8::from(*self));
     }
 
@@ -230,7 +250,7 @@ impl Field for bool {
 }
 
 impl Field for Box<str> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.text(self);
     }
 
@@ -240,7 +260,7 @@ impl Field for Box<str> {
 }
 
 impl Field for Arc<str> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.text(self);
     }
 
@@ -251,7 +271,7 @@ impl Field for Arc<str> {
 
 /// What administrators write.
 impl Field for &'static str {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.kept_term(self);
     }
 
@@ -261,7 +281,7 @@ impl Field for &'static str {
 }
 
 impl Field for EmailAddress {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.text(self.as_str());
     }
 
@@ -271,7 +291,7 @@ impl Field for EmailAddress {
 }
 
 impl<T: Field> Field for Option<T> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.octets.push(u8::from(self.is_some()));
         if let Some(value) = self {
             value.write(out);
@@ -284,7 +304,7 @@ impl<T: Field> Field for Option<T> {
 }
 
 impl<T: Field> Field for Box<T> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         T::write(self, out);
     }
 
@@ -294,7 +314,7 @@ impl<T: Field> Field for Box<T> {
 }
 
 impl<T: Field> Field for Arc<T> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         T::write(self, out);
     }
 
@@ -304,7 +324,7 @@ impl<T: Field> Field for Arc<T> {
 }
 
 impl<T: Field> Field for Vec<T> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.number(self.len() as u64);
         self.iter().for_each(|value| value.write(out));
     }
@@ -320,7 +340,7 @@ impl<T: Field> Field for Vec<T> {
 }
 
 impl<T: Field> Field for Box<[T]> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.number(self.len() as u64);
         self.iter().for_each(|value| value.write(out));
     }
@@ -331,7 +351,7 @@ impl<T: Field> Field for Box<[T]> {
 }
 
 impl<T: Field, E: Field> Field for Result<T, E> {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.octets.push(u8::from(self.is_ok()));
         match self {
             Ok(value) => value.write(out),
@@ -345,7 +365,7 @@ impl<T: Field, E: Field> Field for Result<T, E> {
 }
 
 impl Field for Duration {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.number(self.as_secs());
         out.number(self.subsec_nanos().into());
     }
@@ -357,7 +377,7 @@ impl Field for Duration {
 }
 
 impl Field for SystemTime {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         let since = self.duration_since(UNIX_EPOCH).unwrap_or_default();
         out.number(since.as_secs());
         out.number(since.subsec_nanos().into());
@@ -369,7 +389,7 @@ impl Field for SystemTime {
 }
 
 impl Field for DecisionId {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.octets.extend_from_slice(&self.number().to_le_bytes());
     }
 
@@ -379,7 +399,7 @@ impl Field for DecisionId {
 }
 
 impl Field for Ipv4Addr {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.octets.extend_from_slice(&self.octets());
     }
 
@@ -389,7 +409,7 @@ impl Field for Ipv4Addr {
 }
 
 impl Field for Ipv6Addr {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         out.octets.extend_from_slice(&self.octets());
     }
 

@@ -22,7 +22,8 @@ const OTHER: &str = "other";
 /// How long counts are kept.
 const KEPT: Duration = Duration::from_secs(366 * DAY);
 const HOUR: u64 = 3_600;
-const DAY: u64 = 24 * HOUR;
+const HOURS: u64 = 24;
+const DAY: u64 = HOURS * HOUR;
 /// What a file is called until it is whole.
 const UNFINISHED: &str = "unfinished";
 
@@ -45,13 +46,27 @@ pub struct Count {
 
 /// What is counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Kind {
-    /// Of the day, from 0.
-    hour: u8,
+pub(crate) struct Kind {
+    /// Since 1970.
+    hour: u64,
     verdict: Verdict,
     reason: Reason,
     restriction: &'static str,
     list: &'static str,
+}
+
+impl Kind {
+    /// As what a decision counts, in the hour in which it was begun.
+    pub(crate) fn of(row: &Row) -> Self {
+        let decision = &row.decision;
+        Self {
+            hour: decision.time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / HOUR),
+            verdict: decision.verdict,
+            reason: decision.reason,
+            restriction: decision.restriction.unwrap_or_default(),
+            list: row.settling_list().map_or("", kept),
+        }
+    }
 }
 
 /// A record of the file.
@@ -85,25 +100,16 @@ impl Hours {
         self.dirty
     }
 
-    /// Counts a decision, in the hour in which it was begun.
-    pub(crate) fn count(&mut self, row: &Row) -> io::Result<()> {
-        let decision = &row.decision;
-        let seconds = decision.time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let turned = self.turn_to(seconds / DAY);
-        let kind = Kind {
-            hour: (seconds % DAY / HOUR) as u8,
-            verdict: decision.verdict,
-            reason: decision.reason,
-            restriction: decision.restriction.unwrap_or_default(),
-            list: row.settling_list().map_or("", kept),
-        };
+    /// Counts so many decisions more.
+    pub(crate) fn count(&mut self, kind: Kind, more: u64) -> io::Result<()> {
+        let turned = self.turn_to(kind.hour / HOURS);
         self.dirty = true;
         if let Some(count) = self.counts.get_mut(&kind) {
-            *count += 1;
+            *count += more;
         } else {
             let is_full = self.counts.keys().filter(|known| known.hour == kind.hour).count() >= COUNTS_MAX;
             let kind = if is_full { Kind { restriction: OTHER, list: "", ..kind } } else { kind };
-            *self.counts.entry(kind).or_default() += 1;
+            *self.counts.entry(kind).or_default() += more;
         }
         turned
     }
@@ -130,10 +136,11 @@ impl Hours {
     pub(crate) fn write(&mut self) -> io::Result<()> {
         let Some(day) = self.day.filter(|_| self.dirty) else { return Ok(()) };
         let mut octets = segment::first_line(COUNTS).into_bytes();
-        let counted = Vec::from_iter(self.counts.iter().map(|(&kind, &count)| Counted { kind, count }));
         let mut out = Out::default();
-        counted.iter().for_each(|counted| out.record(|out| counted.write(out)));
-        block::push(&mut out, &mut octets);
+        for (&kind, &count) in &self.counts {
+            out.record(usize::MAX, |out| Counted { kind, count }.write(out));
+        }
+        block::push(&out, &mut octets);
         let unfinished = self.directory.join(UNFINISHED);
         let mut file = writable().truncate(true).open(&unfinished)?;
         file.write_all(&octets)?;
@@ -159,7 +166,7 @@ pub(crate) fn counts(directory: &Path, mut complain: impl FnMut(&Path, &str)) ->
     let mut counts = Vec::new();
     for file in segment::list(directory, DAYS)? {
         match read(&segment::load(&file.path, 0)?) {
-            Ok(counted) => counts.extend(counted.into_iter().map(|counted| counted.told(file.start.time()))),
+            Ok(counted) => counts.extend(counted.into_iter().filter_map(Counted::told)),
             Err(why) => complain(&file.path, why),
         }
     }
@@ -168,9 +175,10 @@ pub(crate) fn counts(directory: &Path, mut complain: impl FnMut(&Path, &str)) ->
 }
 
 impl Counted {
-    fn told(self, day: SystemTime) -> Count {
+    fn told(self) -> Option<Count> {
         let Self { kind: Kind { hour, verdict, reason, restriction, list }, count } = self;
-        Count { hour: day + Duration::from_secs(u64::from(hour) * HOUR), verdict, reason, restriction, list, count }
+        let hour = UNIX_EPOCH.checked_add(Duration::from_secs(hour.checked_mul(HOUR)?))?;
+        Some(Count { hour, verdict, reason, restriction, list, count })
     }
 }
 
@@ -184,8 +192,13 @@ fn read(octets: &[u8]) -> Result<Vec<Counted>, &'static str> {
     let mut all = Vec::new();
     for next in Blocks::of(segment::body(octets, COUNTS)?) {
         let Next::Block(block) = next else { return Err(DAMAGED) };
-        let counted: Option<Vec<Counted>> = block::records(block, Counted::read).into_iter().collect();
-        all.extend(counted.ok_or(DAMAGED)?);
+        let whole = block::records(block, |from| {
+            all.push(Counted::read(from)?);
+            Some(())
+        });
+        if !whole {
+            return Err(DAMAGED);
+        }
     }
     Ok(all)
 }

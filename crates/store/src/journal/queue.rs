@@ -1,20 +1,28 @@
 //! Rows on their way to the journal's thread: as many as there is room for, and a count of those that there was none for.
+//!
+//! Each thread that decides makes octets of its rows in a place of its own, while it has them at hand: to hand the values
+//! over, and have another thread read and free them, takes several times as long.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::{Counters, Row};
 
-/// Octets of rows that may wait to be written; further ones are dropped.
+/// Octets of rows that may wait to be written; further ones are dropped. Each place may hold a block more.
 const WAITING_MAX: usize = 32 << 20;
-/// What one row may take; a longer one loses its findings, as a hostile DNS answer can be long.
-pub(crate) const ROW_MAX: usize = 256 << 10;
+/// More threads than these share places.
+const PLACES: usize = 16;
 
 /// The rows that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
+    places: [Mutex<Batch>; PLACES],
     waiting: Mutex<Waiting>,
+    /// The journal's thread knows that there is something to write.
+    awake: AtomicBool,
     /// There is something to write, or the end has come.
     more: Condvar,
     /// The thread has ended.
@@ -24,8 +32,10 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    rows: Vec<Arc<Row>>,
+    /// Those that are full.
+    batches: Vec<Batch>,
     octets: usize,
+    awake: bool,
     closing: bool,
     ended: bool,
 }
@@ -46,62 +56,73 @@ impl Waiting {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing under the lock can leave half a change behind.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn push(&self, row: Arc<Row>) {
-        let (row, weight) = match row.weight() {
-            weight if weight <= ROW_MAX => (row, weight),
-            _ => {
-                let row = row.without_findings();
-                let weight = row.weight();
-                (Arc::new(row), weight)
-            }
-        };
-        let mut waiting = self.lock();
-        if waiting.closing || weight > ROW_MAX || waiting.octets + weight > WAITING_MAX {
-            drop(waiting);
+    pub(crate) fn push(&self, row: &Row) {
+        let mut batch = locked(&self.places[place()]);
+        if !batch.add(row) {
             self.counters.dropped.fetch_add(1, Relaxed);
-            return;
+        }
+        let full = batch.is_full().then(|| std::mem::take(&mut *batch));
+        drop(batch);
+        if let Some(full) = full {
+            self.hand_over(full);
         }
         // The thread sleeps only where there is nothing to write.
-        let is_first = waiting.rows.is_empty();
-        waiting.octets += weight;
-        waiting.rows.push(row);
-        drop(waiting);
-        if is_first {
+        if !self.awake.load(Acquire) && !self.awake.swap(true, AcqRel) {
+            locked(&self.waiting).awake = true;
             self.more.notify_one();
         }
     }
 
-    /// Puts what waits into the empty `batch`: once there is something, and others have had `linger` to join it. Comes
-    /// back without anything after `at_most`.
-    pub(crate) fn next_batch(&self, batch: &mut Vec<Arc<Row>>, linger: Duration, at_most: Duration) -> Then {
-        let idle = |waiting: &mut Waiting| waiting.rows.is_empty() && !waiting.closing;
-        let few = |waiting: &mut Waiting| waiting.octets < WAITING_MAX / 4 && !waiting.closing;
-        let waited = self.more.wait_timeout_while(self.lock(), at_most, idle);
-        let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if !waiting.rows.is_empty() {
-            let lingered = self.more.wait_timeout_while(waiting, linger, few);
-            (waiting, _) = lingered.unwrap_or_else(PoisonError::into_inner);
+    /// Hands over a batch that is full; it is dropped where too many wait for the disk.
+    fn hand_over(&self, full: Batch) {
+        let mut waiting = locked(&self.waiting);
+        let octets = full.out.octets.len();
+        if waiting.closing || waiting.octets + octets > WAITING_MAX {
+            drop(waiting);
+            self.counters.dropped.fetch_add(full.rows, Relaxed);
+            return;
         }
+        waiting.octets += octets;
+        waiting.batches.push(full);
+    }
+
+    /// All that waits: once there is something, and others have had `linger` to join it. Comes back without anything after
+    /// `at_most`.
+    pub(crate) fn next(&self, linger: Duration, at_most: Duration) -> (Vec<Batch>, Then) {
+        let idle = |waiting: &mut Waiting| !waiting.awake && !waiting.closing;
+        let mut waiting = self.wait(locked(&self.waiting), at_most, idle);
+        if waiting.awake {
+            waiting = self.wait(waiting, linger, |waiting| !waiting.closing);
+        }
+        waiting.awake = false;
         waiting.octets = 0;
-        std::mem::swap(&mut waiting.rows, batch);
-        waiting.then()
+        let (mut batches, then) = (std::mem::take(&mut waiting.batches), waiting.then());
+        drop(waiting);
+        // Whoever adds a row from here on wakes this thread again.
+        self.awake.store(false, std::sync::atomic::Ordering::Release);
+        let partial = self.places.iter().map(|place| std::mem::take(&mut *locked(place)));
+        batches.extend(partial.filter(|batch| batch.rows > 0));
+        (batches, then)
     }
 
     /// Waits for so long, unless the end comes.
     pub(crate) fn pause(&self, at_most: Duration) -> Then {
-        let waited = self.more.wait_timeout_while(self.lock(), at_most, |waiting| !waiting.closing);
-        let (waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        waiting.then()
+        self.wait(locked(&self.waiting), at_most, |waiting| !waiting.closing).then()
     }
 
-    /// Takes no more rows, and waits until the thread has written what there is.
+    fn wait<'a>(
+        &self,
+        waiting: MutexGuard<'a, Waiting>,
+        at_most: Duration,
+        is_early: impl FnMut(&mut Waiting) -> bool,
+    ) -> MutexGuard<'a, Waiting> {
+        let waited = self.more.wait_timeout_while(waiting, at_most, is_early);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Waits until the thread has written what there is; later rows come to nothing.
     pub(crate) fn close(&self, at_most: Duration) {
-        let mut waiting = self.lock();
+        let mut waiting = locked(&self.waiting);
         waiting.closing = true;
         self.more.notify_one();
         let waited = self.ended.wait_timeout_while(waiting, at_most, |waiting| !waiting.ended);
@@ -110,7 +131,19 @@ impl Queue {
 
     /// The thread ends.
     pub(crate) fn end(&self) {
-        self.lock().ended = true;
+        locked(&self.waiting).ended = true;
         self.ended.notify_all();
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can leave half a change behind.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The place of this thread.
+fn place() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static PLACE: usize = NEXT.fetch_add(1, Relaxed) % PLACES);
+    PLACE.with(|place| *place)
 }

@@ -36,44 +36,57 @@ impl Reader {
     /// # Errors
     /// Files that cannot be read.
     pub fn find(&mut self, id: DecisionId) -> io::Result<Option<Row>> {
-        let mut segments = segment::list(&self.directory, SEGMENTS)?;
-        // It stands in the last one that begins before it, unless it took long or the clock was set back.
-        let later = segments.split_off(segments.partition_point(|segment| segment.start <= id));
-        for segment in segments.into_iter().rev().chain(later) {
-            let (rows, _) = self.rows(&segment, 0, |from| {
-                let is_meant = DecisionId::read(&mut from.clone()) == Some(id);
-                Some(if is_meant { Some(Row::read(from)?) } else { None })
+        let segments = segment::list(&self.directory, SEGMENTS)?;
+        // It stands in the last one that begins before it, or, if it took long, in the next; or anywhere, if the clock was set.
+        let likeliest = segments.partition_point(|segment| segment.start <= id).saturating_sub(1);
+        let mut segments = Vec::from_iter(segments.into_iter().enumerate());
+        segments.sort_by_key(|(number, _)| number.abs_diff(likeliest));
+        for (_, segment) in segments {
+            let mut found = None;
+            self.read(&segment, 0, |from| {
+                if DecisionId::read(&mut from.clone())? == id {
+                    found = Some(Row::read(from)?);
+                }
+                Some(())
             })?;
-            if let Some(row) = rows.into_iter().flatten().next() {
-                return Ok(Some(row));
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
     }
 
-    /// The last `limit` rows that are wanted, in the order in which they were written, and whether there are more.
+    /// The last `limit` rows that are wanted, in the order of their ids, and whether there may be more.
     ///
     /// # Errors
     /// Files that cannot be read.
     pub fn latest(&mut self, limit: usize, wanted: impl Fn(&Row) -> bool) -> io::Result<(Vec<Row>, bool)> {
-        let mut found = VecDeque::new();
-        let segments = segment::list(&self.directory, SEGMENTS)?;
-        for (number, segment) in segments.iter().rev().enumerate() {
-            let (rows, end) = self.rows(segment, 0, |from| Row::read(from).map(|row| wanted(&row).then_some(row)))?;
+        let mut all = VecDeque::new();
+        let mut more = false;
+        for (number, segment) in segment::list(&self.directory, SEGMENTS)?.iter().rev().enumerate() {
+            if number > 0 && all.len() == limit {
+                more = true;
+                break;
+            }
+            let mut found = VecDeque::new();
+            let end = self.read(segment, 0, |from| {
+                let row = Row::read(from)?;
+                if wanted(&row) {
+                    found.push_back(row);
+                }
+                if all.len() + found.len() > limit {
+                    found.pop_front();
+                    more = true;
+                }
+                Some(())
+            })?;
             if number == 0 {
                 self.end = Some((segment.start, end));
             }
-            for row in rows.into_iter().flatten().rev() {
-                if found.len() == limit {
-                    return Ok((found.into(), true));
-                }
-                found.push_front(row);
-            }
-            if found.len() == limit && limit == 0 {
-                break;
-            }
+            found.extend(all);
+            all = found;
         }
-        Ok((found.into(), false))
+        Ok((in_order(all.into()), more))
     }
 
     /// What was written since [`Self::latest`], or since this was asked last.
@@ -81,18 +94,20 @@ impl Reader {
     /// # Errors
     /// Files that cannot be read.
     pub fn more(&mut self) -> io::Result<Vec<Row>> {
-        let mut found = Vec::new();
+        let mut rows = Vec::new();
         for segment in segment::list(&self.directory, SEGMENTS)? {
             let from = match self.end {
                 Some((start, _)) if segment.start < start => continue,
                 Some((start, end)) if segment.start == start => end,
                 _ => 0,
             };
-            let (rows, end) = self.rows(&segment, from, Row::read)?;
+            let end = self.read(&segment, from, |from| {
+                rows.push(Row::read(from)?);
+                Some(())
+            })?;
             self.end = Some((segment.start, end));
-            found.extend(rows);
         }
-        Ok(found)
+        Ok(in_order(rows))
     }
 
     /// The counts by the hour, the oldest first.
@@ -109,41 +124,27 @@ impl Reader {
         std::mem::take(&mut self.complaints)
     }
 
-    /// What `read` makes of the rows of a segment from this place on, and where its whole blocks end.
-    fn rows<T>(
+    /// Gives the rows of a segment from this place on to `read`. Where its whole blocks end.
+    fn read(
         &mut self,
         segment: &Segment,
         from: u64,
-        mut read: impl FnMut(&mut In<'_>) -> Option<T>,
-    ) -> io::Result<(Vec<T>, u64)> {
+        mut read: impl FnMut(&mut In<'_>) -> Option<()>,
+    ) -> io::Result<u64> {
         let octets = segment::load(&segment.path, from)?;
         let body = if from == 0 { segment::body(&octets, ROWS) } else { Ok(&*octets) };
-        let body = match body {
-            Ok(body) => body,
-            Err(why) => {
-                self.complain(segment, why);
-                return Ok((Vec::new(), from + octets.len() as u64));
-            }
-        };
-        let mut rows = Vec::new();
-        let mut blocks = Blocks::of(body);
-        let mut damage = None;
+        let mut blocks = Blocks::of(body.unwrap_or_default());
+        let mut damage = body.err();
         for next in blocks.by_ref() {
             match next {
-                Next::Block(block) => {
-                    for row in block::records(block, &mut read) {
-                        match row {
-                            Some(row) => rows.push(row),
-                            None => damage = Some("a row cannot be read and is passed over"),
-                        }
-                    }
-                }
+                Next::Block(block) if block::records(block, &mut read) => {}
+                Next::Block(_) => damage = Some("a row cannot be read and is passed over"),
                 Next::Damaged => damage = Some("a part is damaged and passed over"),
                 Next::Lost => damage = Some("the rest of it is damaged and passed over"),
             }
         }
         damage.into_iter().for_each(|why| self.complain(segment, why));
-        Ok((rows, from + (octets.len() - blocks.rest().len()) as u64))
+        Ok(from + (octets.len() - blocks.rest().len()) as u64)
     }
 
     fn complain(&mut self, segment: &Segment, why: &str) {
@@ -151,13 +152,23 @@ impl Reader {
     }
 }
 
-/// Reads whatever these octets hold as a segment, as a reader does: for a fuzzer.
+/// What several threads decided within a moment stands in the file one thread after the other.
+fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.sort_by_key(|row| row.decision.id);
+    rows
+}
+
+/// Reads whatever these octets hold as a segment, as a reader does, for a fuzzer: how many rows there are.
 #[doc(hidden)]
-pub fn read_all(octets: &[u8]) -> Vec<Row> {
-    let blocks = Blocks::of(segment::body(octets, ROWS).unwrap_or_default());
-    let whole = blocks.filter_map(|next| match next {
-        Next::Block(block) => Some(block),
-        Next::Damaged | Next::Lost => None,
-    });
-    whole.flat_map(|block| block::records(block, Row::read)).flatten().collect()
+pub fn read_all(octets: &[u8]) -> usize {
+    let mut rows = 0;
+    for next in Blocks::of(segment::body(octets, ROWS).unwrap_or_default()) {
+        if let Next::Block(block) = next {
+            block::records(block, |from| {
+                rows += 1;
+                Row::read(from).map(drop)
+            });
+        }
+    }
+    rows
 }

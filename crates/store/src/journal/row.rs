@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use facts::{
-    Certificate, Client, ClientName, Decision, Deferral, DnsAnswer, DnsFailure, EmailAddress, Encryption, Envelope,
-    Evidence, Facts, Finding, Greeting, Greylisted, MessageAction, Outcome, Reason, Recipient, Record, RecordType,
-    Reply, Stage, Verdict,
+    Certificate, Client, ClientName, Decision, Deferral, DnsAnswer, DnsFailure, Encryption, Envelope, Evidence, Facts,
+    Finding, Greeting, Greylisted, MessageAction, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage,
+    Verdict,
 };
 
 use super::codec::{Field, In, Out, choices, fields};
@@ -27,25 +27,7 @@ pub struct Row {
     pub settings: u32,
 }
 
-/// What a row takes of memory beside its findings and texts.
-const BARE: usize = 1_024;
-
 impl Row {
-    /// Octets of memory that it takes, about, and more than it takes when written.
-    pub(crate) fn weight(&self) -> usize {
-        let Facts { greeting, sasl_username, envelope, recipient, etrn_domain, .. } = &self.facts;
-        let length = |address: &EmailAddress| address.as_str().len();
-        let said = greeting.as_ref().map_or(0, |greeting| greeting.helo_name.len())
-            + sasl_username.as_ref().map_or(0, |name| name.len())
-            + envelope.as_ref().and_then(|envelope| envelope.sender.as_ref()).map_or(0, length)
-            + recipient.as_ref().map_or(0, |recipient| length(&recipient.address))
-            + etrn_domain.as_ref().map_or(0, |domain| domain.len());
-        let actions: usize = self.decision.actions.iter().map(|action| 64 + action.to_string().len()).sum();
-        let findings = &self.decision.findings;
-        let evidence: usize = findings.iter().flat_map(|finding| &finding.evidence).map(weight).sum();
-        BARE + said + actions + findings.len() * (size_of::<Finding>() + 64) + evidence
-    }
-
     /// The same row without what each restriction found: that is the part that strangers can make long.
     pub(crate) fn without_findings(&self) -> Self {
         let decision = Decision { findings: Vec::new(), ..self.decision.clone() };
@@ -61,25 +43,6 @@ impl Row {
             _ => None,
         })
     }
-}
-
-fn weight(evidence: &Evidence) -> usize {
-    let texts = match evidence {
-        Evidence::Dns(answer) => answer.name.len() + answer.records().iter().map(weight_of_record).sum::<usize>(),
-        Evidence::Listing { zone, listed } => zone.len() + listed.len(),
-        Evidence::Table { table, key, value, .. } => table.len() + key.len() + value.len(),
-        Evidence::Policy { service, action } => service.len() + action.len(),
-        Evidence::Greylist { words, .. } | Evidence::Note(words) => words.len(),
-    };
-    size_of::<Evidence>() + 64 + texts
-}
-
-fn weight_of_record(record: &Record) -> usize {
-    let text = match record {
-        Record::A(_) | Record::Aaaa(_) => 0,
-        Record::Mx { exchange: text, .. } | Record::Ns(text) | Record::Ptr(text) | Record::Txt(text) => text.len(),
-    };
-    size_of::<Record>() + text
 }
 
 // The first eight octets of a row are the id, so that it is found without reading the rest.
@@ -136,9 +99,9 @@ words! {
     }
 }
 
-/// Zones, tables, services and our own words come again and again; what strangers send does not.
+/// Zones, tables, their rows and services come again and again; what strangers send does not.
 impl Field for Evidence {
-    fn write<'a>(&'a self, out: &mut Out<'a>) {
+    fn write(&self, out: &mut Out) {
         match self {
             Self::Dns(answer) => {
                 out.octets.push(0);
@@ -163,12 +126,12 @@ impl Field for Evidence {
             }
             Self::Note(words) => {
                 out.octets.push(4);
-                out.term(words);
+                out.text(words);
             }
             Self::Greylist { answer, words } => {
                 out.octets.push(5);
                 answer.write(out);
-                out.term(words);
+                out.text(words);
             }
         }
     }
@@ -184,8 +147,8 @@ impl Field for Evidence {
                 line: Field::read(from)?,
             },
             3 => Self::Policy { service: from.term()?.into(), action: from.term()?.into() },
-            4 => Self::Note(from.term()?.into()),
-            5 => Self::Greylist { answer: Field::read(from)?, words: from.term()?.into() },
+            4 => Self::Note(from.text()?.into()),
+            5 => Self::Greylist { answer: Field::read(from)?, words: from.text()?.into() },
             _ => return None,
         })
     }

@@ -111,7 +111,7 @@ fn segments(state: &Path) -> Vec<PathBuf> {
 /// A journal of these rows, closed.
 fn filled(state: &Path, numbers: std::ops::Range<u32>) {
     let journal = open(state);
-    numbers.for_each(|number| journal.append(Arc::new(row(number, SystemTime::now()))));
+    numbers.for_each(|number| journal.append(&row(number, SystemTime::now())));
 }
 
 /// The numbers of all rows, by their ports of call.

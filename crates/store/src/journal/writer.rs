@@ -11,15 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use facts::DecisionId;
 
-use super::block::{self, BLOCK_SIZE};
-use super::codec::{Field, Out};
+use super::batch::Batch;
+use super::block;
 use super::hours::Hours;
 use super::queue::{Queue, Then};
 use super::segment::{self, ROWS, SEGMENTS};
-use super::{Config, FILE_MODE, Row};
+use super::{Config, FILE_MODE};
 
-/// How long a row waits for others: long enough that waking up costs nothing, short enough that the processor has them at
-/// hand still.
+/// How long a row waits for others.
 const LINGER: Duration = Duration::from_millis(10);
 /// How often what is written is forced to the disk: what a power cut may cost.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -57,11 +56,19 @@ pub(crate) struct Writer {
     _lock: File,
 }
 
-/// Blocks of so many rows.
+/// Blocks of some rows.
 #[derive(Debug)]
 struct Chunk {
     octets: Vec<u8>,
     rows: u64,
+    /// The lowest id of them.
+    first: DecisionId,
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self { octets: Vec::new(), rows: 0, first: DecisionId::of_number(u64::MAX) }
+    }
 }
 
 /// The segment that is written.
@@ -96,16 +103,17 @@ impl Writer {
 
     /// Writes until the journal is closed, and then what is left.
     pub(crate) fn run(mut self) {
-        let mut batch = Vec::new();
         self.keep_limits(SystemTime::now());
         loop {
-            let then = if self.unwritten.is_empty() {
-                self.queue.next_batch(&mut batch, LINGER, self.patience())
-            } else {
-                self.queue.pause(RETRY_INTERVAL)
-            };
-            self.take(&batch);
-            batch.clear();
+            let mut then = Then::GoOn;
+            if !self.unwritten.is_empty() {
+                then = self.queue.pause(RETRY_INTERVAL);
+            }
+            if self.unwritten.is_empty() || then == Then::End {
+                let (batches, next) = self.queue.next(LINGER, self.patience());
+                self.take(&batches);
+                then = next;
+            }
             self.write(SystemTime::now());
             self.keep_house(then);
             if then == Then::End {
@@ -131,23 +139,21 @@ impl Writer {
     }
 
     /// Counts rows, and makes blocks of them.
-    fn take(&mut self, batch: &[Arc<Row>]) {
-        let mut out = Out::default();
-        let mut chunk = Chunk { octets: Vec::new(), rows: 0 };
-        for row in batch {
-            if let Err(error) = self.hours.count(row) {
-                self.complain("count", &error);
-            }
-            out.record(|out| row.write(out));
-            chunk.rows += 1;
-            if out.octets.len() >= BLOCK_SIZE {
-                block::push(&mut out, &mut chunk.octets);
+    fn take(&mut self, batches: &[Batch]) {
+        let mut chunk = Chunk::default();
+        for Batch { out, rows, first, counts } in batches {
+            block::push(out, &mut chunk.octets);
+            chunk.rows += rows;
+            chunk.first = chunk.first.min(*first);
+            for (kind, count) in counts {
+                if let Err(error) = self.hours.count(*kind, *count) {
+                    self.complain("count", &error);
+                }
             }
             if chunk.octets.len() >= CHUNK_SIZE {
-                self.unwritten.push_back(std::mem::replace(&mut chunk, Chunk { octets: Vec::new(), rows: 0 }));
+                self.unwritten.push_back(std::mem::take(&mut chunk));
             }
         }
-        block::push(&mut out, &mut chunk.octets);
         if chunk.rows > 0 {
             self.unwritten.push_back(chunk);
         }
@@ -156,7 +162,7 @@ impl Writer {
     /// Writes what can be written.
     fn write(&mut self, now: SystemTime) {
         while let Some(chunk) = self.unwritten.pop_front() {
-            if let Err(error) = self.write_chunk(&chunk.octets, now) {
+            if let Err(error) = self.write_chunk(&chunk, now) {
                 self.unwritten.push_front(chunk);
                 return self.complain("write", &error);
             }
@@ -165,7 +171,7 @@ impl Writer {
         }
     }
 
-    fn write_chunk(&mut self, octets: &[u8], now: SystemTime) -> io::Result<()> {
+    fn write_chunk(&mut self, Chunk { octets, first, .. }: &Chunk, now: SystemTime) -> io::Result<()> {
         let size = self.segment_size();
         if self.segment.as_ref().is_some_and(|open| open.is_over(now, octets.len() as u64, size)) {
             self.finish_segment();
@@ -173,7 +179,7 @@ impl Writer {
         }
         let open = match self.segment.take() {
             Some(open) => open,
-            None => self.begin_segment(now)?,
+            None => self.begin_segment(*first, now)?,
         };
         let open = self.segment.insert(open);
         if open.end == 0 {
@@ -192,11 +198,11 @@ impl Writer {
         SEGMENT_SIZE.min(self.config.size_max / 16)
     }
 
-    /// A new segment, named after all others even where the clock was set back.
-    fn begin_segment(&self, now: SystemTime) -> io::Result<Open> {
+    /// A new segment, named by its first row, but after all others even where the clock was set back.
+    fn begin_segment(&self, first: DecisionId, now: SystemTime) -> io::Result<Open> {
         let last = segment::list(&self.directory, SEGMENTS)?.pop();
         let after = last.map_or(0, |last| last.start.number() + 1);
-        let start = DecisionId::of_number(DecisionId::new(now, 0).number().max(after));
+        let start = DecisionId::of_number(first.number().max(after));
         let path = segment::path(&self.directory, start, SEGMENTS);
         let file = File::options().write(true).create_new(true).mode(FILE_MODE).open(path)?;
         Ok(Open { start, file, end: 0, hour: hour(now) })

@@ -13,13 +13,13 @@ const PER_SECOND: u32 = 60_000;
 fn figures() {
     for (name, made) in [("one finding", row as fn(u32, SystemTime) -> Row), ("21 findings", long_row)] {
         // Making and dropping a row by itself is no cost of the journal.
-        let bare = measure(|| (0..ROWS).for_each(|number| drop(Arc::new(made(number, SystemTime::now())))));
+        let bare = measure(|| (0..ROWS).for_each(|number| drop(made(number, SystemTime::now()))));
         let state = tempfile::tempdir().unwrap();
         let journal = open(state.path());
         let with = measure(|| {
             let start = Instant::now();
             for number in 0..ROWS {
-                journal.append(Arc::new(made(number, SystemTime::now())));
+                journal.append(&made(number, SystemTime::now()));
                 if number % 600 == 0 {
                     std::thread::sleep(
                         (start + Duration::from_secs(1) * number / PER_SECOND)

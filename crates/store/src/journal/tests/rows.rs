@@ -11,7 +11,7 @@ fn what_was_written_is_read() {
     let state = tempfile::tempdir().unwrap();
     let rows = [row(1, time(1_793_527_200)), long_row(2, time(1_793_527_201))];
     let journal = open(state.path());
-    rows.iter().for_each(|row| journal.append(Arc::new(row.clone())));
+    rows.iter().for_each(|row| journal.append(row));
     journal.close();
     let mut reader = reader(state.path());
     let (read, more) = reader.latest(10, |_| true).unwrap();
@@ -37,8 +37,8 @@ fn the_latest_are_read_in_order() {
     assert_eq!(latest(3, |_| true), (vec![197, 198, 199], true));
     assert_eq!(latest(150, |_| true), ((50..200).collect(), true));
     assert_eq!(latest(200, |_| true), ((0..200).collect(), false));
-    assert_eq!(latest(2, |row| number(row) % 90 == 0), (vec![90, 180], true));
-    assert_eq!(latest(9, |row| number(row) % 90 == 0), (vec![0, 90, 180], false));
+    assert_eq!(latest(2, |row| number(row).is_multiple_of(90)), (vec![90, 180], true));
+    assert_eq!(latest(9, |row| number(row).is_multiple_of(90)), (vec![0, 90, 180], false));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn what_is_written_meanwhile_is_read_on() {
     assert_eq!(rows.len(), 0);
     let journal = open(state.path());
     for expected in [3..5, 5..9] {
-        expected.clone().for_each(|number| journal.append(Arc::new(row(number, SystemTime::now()))));
+        expected.clone().for_each(|number| journal.append(&row(number, SystemTime::now())));
         let mut read = Vec::new();
         while read.len() < expected.len() {
             read.extend(reader.more().unwrap().iter().map(number));
@@ -87,7 +87,7 @@ fn decisions_are_counted_by_the_hour() {
         let journal = open(state.path());
         for (after, is_listed) in rows {
             let now = hour + Duration::from_secs(after);
-            journal.append(Arc::new(if is_listed { listed(1, now) } else { row(1, now) }));
+            journal.append(&if is_listed { listed(1, now) } else { row(1, now) });
         }
     }
     let counts = reader(state.path()).counts().unwrap();
