@@ -21,7 +21,7 @@ const WAITING_MAX: usize = 4 << 20;
 const LINGER: Duration = Duration::from_millis(10);
 
 /// The crates of the house. What other crates say is heard from `warn` on.
-const OURS: [&str; 7] = ["portcullis", "doors", "judge", "net", "dns", "wire", "facts"];
+const OURS: [&str; 8] = ["portcullis", "doors", "judge", "net", "store", "dns", "wire", "facts"];
 
 /// The section `[log]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

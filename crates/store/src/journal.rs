@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use config::Config;
 pub use hours::Count;
-pub use reader::{Reader, read_all};
+pub use reader::{Reader, read_all, whole_segment};
 pub use row::{REASONS, Row, VERDICTS};
 
 use queue::Queue;

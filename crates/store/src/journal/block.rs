@@ -8,7 +8,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::codec::{In, Out};
+use super::codec::In;
 
 /// A block ends when it has so many octets: what damage may cost.
 pub(crate) const BLOCK_SIZE: usize = 64 << 10;
@@ -18,11 +18,11 @@ const BLOCK_MAX: usize = 4 << 20;
 /// Length and checksum.
 const HEAD: usize = 8;
 
-/// Appends a block of what was written.
-pub(crate) fn push(out: &Out, octets: &mut Vec<u8>) {
+/// Appends a block: what `write` appends.
+pub(crate) fn push(octets: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = octets.len();
     octets.extend_from_slice(&[0; HEAD]);
-    out.append_to(octets);
+    write(octets);
     let Some((head, block)) = octets.get_mut(start..).and_then(|all| all.split_at_mut_checked(HEAD)) else { return };
     let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
     for (place, octet) in head.iter_mut().zip(length.to_le_bytes().into_iter().chain(checksum(block))) {

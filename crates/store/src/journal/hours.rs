@@ -140,7 +140,7 @@ impl Hours {
         for (&kind, &count) in &self.counts {
             out.record(usize::MAX, |out| Counted { kind, count }.write(out));
         }
-        block::push(&out, &mut octets);
+        block::push(&mut octets, |octets| out.append_to(octets));
         let unfinished = self.directory.join(UNFINISHED);
         let mut file = writable().truncate(true).open(&unfinished)?;
         file.write_all(&octets)?;

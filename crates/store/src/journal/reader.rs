@@ -158,7 +158,7 @@ fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
     rows
 }
 
-/// Reads whatever these octets hold as a segment, as a reader does, for a fuzzer: how many rows there are.
+/// How many rows these octets hold, read as a segment is: for a fuzzer.
 #[doc(hidden)]
 pub fn read_all(octets: &[u8]) -> usize {
     let mut rows = 0;
@@ -171,4 +171,12 @@ pub fn read_all(octets: &[u8]) -> usize {
         }
     }
     rows
+}
+
+/// A segment of one block of these octets: what a fuzzer could not guess.
+#[doc(hidden)]
+pub fn whole_segment(block: &[u8]) -> Vec<u8> {
+    let mut octets = segment::first_line(ROWS).into_bytes();
+    block::push(&mut octets, |octets| octets.extend_from_slice(block));
+    octets
 }

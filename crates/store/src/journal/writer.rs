@@ -142,7 +142,7 @@ impl Writer {
     fn take(&mut self, batches: &[Batch]) {
         let mut chunk = Chunk::default();
         for Batch { out, rows, first, counts } in batches {
-            block::push(out, &mut chunk.octets);
+            block::push(&mut chunk.octets, |octets| out.append_to(octets));
             chunk.rows += rows;
             chunk.first = chunk.first.min(*first);
             for (kind, count) in counts {
