@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::peers::{Peer, present};
 use crate::support::policy::Connection;
-use crate::support::{program, project, wait_for};
+use crate::support::{program, wait_for};
 
 const CONFIG: &str = "[restrictions]\nclient = []\nhelo = []\nsender = []\nrelay = []\n\
     recipient = [\"check_recipient_access inline:{no@ours.example=REJECT}\", \"check_greylist\"]\n\

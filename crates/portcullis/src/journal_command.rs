@@ -91,7 +91,10 @@ fn show(reader: &mut Reader, id: DecisionId, json: bool, out: &mut impl Write) -
 fn tail(reader: &mut Reader, lines: usize, follow: bool, json: bool, out: &mut impl Write) -> anyhow::Result<Answer> {
     let (rows, _) = reader.latest(lines, |_| true).map_err(advised)?;
     rows.iter().try_for_each(|row| tell(row, json, out))?;
-    while follow {
+    if !follow {
+        return Ok(Answer::Yes);
+    }
+    loop {
         complain(reader);
         out.flush()?;
         thread::sleep(LOOK_INTERVAL);
@@ -99,7 +102,6 @@ fn tail(reader: &mut Reader, lines: usize, follow: bool, json: bool, out: &mut i
             tell(&row, json, out)?;
         }
     }
-    Ok(Answer::Yes)
 }
 
 fn found(reader: &mut Reader, search: &Search, out: &mut impl Write) -> anyhow::Result<Answer> {

@@ -11,6 +11,9 @@ use super::hours::Kind;
 /// What one row may take; a longer one loses its findings, as a hostile DNS answer can be long.
 const ROW_MAX: usize = 256 << 10;
 
+/// Few rows are longer.
+const ROW_USUAL: usize = 4 << 10;
+
 /// Some rows of one thread.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -31,6 +34,10 @@ impl Default for Batch {
 impl Batch {
     /// Adds a row. Whether there was room for it, at least without its findings.
     pub(crate) fn add(&mut self, row: &Row) -> bool {
+        if self.rows == 0 {
+            // To grow by and by would cost more than the rest.
+            self.out.octets.reserve(BLOCK_SIZE + ROW_USUAL);
+        }
         let written = self.out.record(ROW_MAX, |out| row.write(out))
             || self.out.record(ROW_MAX, |out| row.without_findings().write(out));
         if written {

@@ -3,6 +3,7 @@
 //!
 //! One definition serves both directions. What is read may be anything: it is a value, or nothing.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -111,26 +112,33 @@ fn push_text(octets: &mut Vec<u8>, text: &str) {
     octets.extend_from_slice(text.as_bytes());
 }
 
+/// A term as it was read, and the copy of it that stays, once somebody wants that.
+#[derive(Debug)]
+pub(crate) struct Term<'a> {
+    text: &'a str,
+    kept: OnceCell<&'static str>,
+}
+
 /// What is still to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct In<'a> {
     pub rest: &'a [u8],
-    terms: &'a [&'a str],
+    terms: &'a [Term<'a>],
 }
 
 impl<'a> In<'a> {
     /// The terms of a block, and what follows them.
-    pub(crate) fn terms_of(block: &'a [u8]) -> Option<(Vec<&'a str>, &'a [u8])> {
+    pub(crate) fn terms_of(block: &'a [u8]) -> Option<(Vec<Term<'a>>, &'a [u8])> {
         let mut from = Self { rest: block, terms: &[] };
         let count = from.number()?;
         let mut terms = Vec::with_capacity(ROOM);
         for _ in 0..count {
-            terms.push(from.text()?);
+            terms.push(Term { text: from.text()?, kept: OnceCell::new() });
         }
         Some((terms, from.rest))
     }
 
-    pub(crate) fn new(rest: &'a [u8], terms: &'a [&'a str]) -> Self {
+    pub(crate) fn new(rest: &'a [u8], terms: &'a [Term<'a>]) -> Self {
         Self { rest, terms }
     }
 
@@ -172,8 +180,16 @@ impl<'a> In<'a> {
     }
 
     pub(crate) fn term(&mut self) -> Option<&'a str> {
+        self.next_term().map(|term| term.text)
+    }
+
+    pub(crate) fn kept_term(&mut self) -> Option<&'static str> {
+        self.next_term().map(|term| *term.kept.get_or_init(|| kept(term.text)))
+    }
+
+    fn next_term(&mut self) -> Option<&'a Term<'a>> {
         let number = usize::try_from(self.number()?).ok()?;
-        self.terms.get(number).copied()
+        self.terms.get(number)
     }
 }
 
@@ -276,7 +292,7 @@ impl Field for &'static str {
     }
 
     fn read(from: &mut In<'_>) -> Option<Self> {
-        from.term().map(kept)
+        from.kept_term()
     }
 }
 
