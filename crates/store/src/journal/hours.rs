@@ -120,16 +120,13 @@ impl Hours {
             return Ok(());
         }
         let written = self.write();
-        self.day = Some(day);
-        self.counts.clear();
         let path = segment::path(&self.directory, first_id(day), DAYS);
-        let octets = written.and_then(|()| segment::load(&path, 0))?;
-        for Counted { kind, count } in
-            read(&octets).map_err(|why| io::Error::other(format!("{}: {why}", path.display())))?
-        {
-            self.counts.insert(kind, count);
-        }
-        Ok(())
+        let damaged = |why| io::Error::other(format!("{}: {why}", path.display()));
+        let known = segment::load(&path, 0).and_then(|octets| read(&octets).map_err(damaged));
+        // What cannot be read is begun anew, and what could not be written is lost.
+        self.day = Some(day);
+        self.counts = known.iter().flatten().map(|Counted { kind, count }| (*kind, *count)).collect();
+        written.and(known.map(drop))
     }
 
     /// Writes what has changed.
