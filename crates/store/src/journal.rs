@@ -110,10 +110,6 @@ impl Journal {
     /// If a setting cannot be, the directory cannot be made or written, or another process writes there.
     pub fn open(config: &Config, state: &Path) -> Result<Self, Error> {
         config.check()?;
-        Self::open_with(config, state)
-    }
-
-    fn open_with(config: &Config, state: &Path) -> Result<Self, Error> {
         let directory = directory(state);
         let failed = |source| Error::Open { path: directory.display().to_string(), source };
         let lock = prepare(&directory).map_err(failed)?;

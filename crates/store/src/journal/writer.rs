@@ -30,8 +30,8 @@ const HOUSE_INTERVAL: Duration = Duration::from_secs(60);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Octets of a segment, at most; and never more than a 16th of all.
 const SEGMENT_SIZE: u64 = 16 << 20;
-/// Octets that are handed to the system at once.
-const CHUNK_SIZE: usize = 256 << 10;
+/// Octets that are handed to the system at once, and a block more: less than the smallest segment.
+const CHUNK_SIZE: usize = 128 << 10;
 const HOUR: u64 = 3_600;
 
 /// The thread's own.

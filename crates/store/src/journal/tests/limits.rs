@@ -5,30 +5,28 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::super::hours::{Hours, Kind};
 use super::*;
 
-/// A journal of so many octets, however old.
-fn tiny(state: &Path, size_max: u64, max_age: Duration) -> Journal {
-    Journal::open_with(&Config { enabled: true, max_age, size_max }, state).unwrap()
-}
-
 #[test]
 fn the_files_are_bounded_and_the_latest_stay() {
     let state = tempfile::tempdir().unwrap();
-    let size_max = 1 << 20;
-    let journal = tiny(state.path(), size_max, Duration::from_secs(86_400));
+    let size_max = 8 << 20;
+    let journal = Journal::open(&Config { size_max, ..Config::default() }, state.path()).unwrap();
     let written = || journal.counters().written.load(Relaxed);
-    for number in 0..20_000 {
+    let all = 60_000;
+    for number in 0..all {
         journal.append(&row(number, SystemTime::now()));
-        // No more than what a chunk takes, so that segments come to their end.
-        while number % 300 == 299 && written() <= u64::from(number) {
-            std::thread::yield_now();
+        if number % 500 == 499 {
+            while written() <= u64::from(number) {
+                std::thread::yield_now();
+            }
+            let sizes = segments(state.path());
+            let size: u64 = sizes.iter().map(|path| fs::metadata(path).map_or(0, |file| file.len())).sum();
+            assert!(size <= size_max, "{size}");
         }
-        let size: u64 = segments(state.path()).iter().map(|path| fs::metadata(path).map_or(0, |file| file.len())).sum();
-        assert!(size <= size_max, "{size}");
     }
     journal.close();
     let read = numbers(&mut reader(state.path()));
-    assert!(read.len() > 2_000 && read.len() < 20_000, "{}", read.len());
-    assert_eq!(read, Vec::from_iter(20_000 - read.len() as u32..20_000));
+    assert!(read.len() > 20_000 && read.len() < all as usize, "{}", read.len());
+    assert_eq!(read, Vec::from_iter(all - read.len() as u32..all));
 }
 
 #[test]
@@ -37,10 +35,14 @@ fn what_is_too_old_goes() {
     filled(state.path(), 0..1);
     filled(state.path(), 1..2);
     let old = SystemTime::now() - Duration::from_secs(7_200);
+    let open_for = |seconds| {
+        let max_age = Duration::from_secs(seconds);
+        drop(Journal::open(&Config { max_age, ..Config::default() }, state.path()).unwrap());
+    };
     fs::File::options().write(true).open(&segments(state.path())[0]).unwrap().set_modified(old).unwrap();
-    drop(tiny(state.path(), 64 << 20, Duration::from_secs(10_000)));
+    open_for(10_000);
     assert_eq!(segments(state.path()).len(), 2);
-    drop(tiny(state.path(), 64 << 20, Duration::from_secs(7_000)));
+    open_for(7_000);
     assert_eq!(numbers(&mut reader(state.path())), [1]);
 }
 
