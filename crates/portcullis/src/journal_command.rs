@@ -89,7 +89,7 @@ fn show(reader: &mut Reader, id: DecisionId, json: bool, out: &mut impl Write) -
 }
 
 fn tail(reader: &mut Reader, lines: usize, follow: bool, json: bool, out: &mut impl Write) -> anyhow::Result<Answer> {
-    let (rows, _) = reader.latest(lines, |_| true).map_err(advised)?;
+    let (rows, _) = reader.latest(lines, None, |_| true).map_err(advised)?;
     rows.iter().try_for_each(|row| tell(row, json, out))?;
     if !follow {
         return Ok(Answer::Yes);
@@ -105,7 +105,7 @@ fn tail(reader: &mut Reader, lines: usize, follow: bool, json: bool, out: &mut i
 }
 
 fn found(reader: &mut Reader, search: &Search, out: &mut impl Write) -> anyhow::Result<Answer> {
-    let (rows, more) = reader.latest(search.limit, |row| is_meant(row, search)).map_err(advised)?;
+    let (rows, more) = reader.latest(search.limit, search.since, |row| is_meant(row, search)).map_err(advised)?;
     rows.iter().try_for_each(|row| tell(row, search.json, out))?;
     if more {
         out.flush()?;

@@ -125,7 +125,7 @@ fn a_row_is_enough_to_decide_again() {
         }
     }
     journal.close();
-    let (rows, _) = Reader::open(&journal::directory(state.path())).unwrap().latest(100_000, |_| true).unwrap();
+    let (rows, _) = Reader::open(&journal::directory(state.path())).unwrap().latest(100_000, None, |_| true).unwrap();
     assert_eq!(rows.len(), decided.len());
     let mut seen = std::collections::BTreeMap::new();
     for (row, (settings, made)) in rows.iter().zip(&decided) {

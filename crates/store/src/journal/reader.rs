@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use facts::DecisionId;
 
@@ -56,17 +57,26 @@ impl Reader {
         Ok(None)
     }
 
-    /// The last `limit` rows that are wanted, in the order of their ids, and whether there may be more.
+    /// The last `limit` rows that are wanted, in the order of their ids, and whether there may be more. Segments that were
+    /// last written before `since` are left out unread.
     ///
     /// # Errors
     /// Files that cannot be read.
-    pub fn latest(&mut self, limit: usize, wanted: impl Fn(&Row) -> bool) -> io::Result<(Vec<Row>, bool)> {
+    pub fn latest(
+        &mut self,
+        limit: usize,
+        since: Option<SystemTime>,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> io::Result<(Vec<Row>, bool)> {
         let mut all = VecDeque::new();
         let mut more = false;
         for (number, segment) in segment::list(&self.directory, SEGMENTS)?.iter().rev().enumerate() {
             if number > 0 && all.len() == limit {
                 more = true;
                 break;
+            }
+            if number > 0 && since.is_some_and(|since| segment.was_written_before(since)) {
+                continue;
             }
             let mut found = VecDeque::new();
             let end = self.read(segment, 0, |from| {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use facts::DecisionId;
 
@@ -25,6 +26,13 @@ pub(crate) struct Segment {
     /// No decision in it is older, unless the clock was set back or the decision took long.
     pub start: DecisionId,
     pub path: PathBuf,
+}
+
+impl Segment {
+    /// Whether nothing was added since then.
+    pub(crate) fn was_written_before(&self, since: SystemTime) -> bool {
+        fs::metadata(&self.path).and_then(|file| file.modified()).is_ok_and(|written| written < since)
+    }
 }
 
 /// The files in `directory` whose names end so, the oldest first.

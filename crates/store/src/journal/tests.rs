@@ -116,7 +116,7 @@ fn filled(state: &Path, numbers: std::ops::Range<u32>) {
 
 /// The numbers of all rows, by their ports of call.
 fn numbers(reader: &mut Reader) -> Vec<u32> {
-    let (rows, more) = reader.latest(1_000_000, |_| true).unwrap();
+    let (rows, more) = reader.latest(1_000_000, None, |_| true).unwrap();
     assert!(!more);
     rows.iter().map(number).collect()
 }

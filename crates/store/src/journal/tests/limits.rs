@@ -81,7 +81,7 @@ fn one_row_is_bounded() {
     journal.append(&huge);
     journal.close();
     assert_eq!(journal.counters().dropped.load(Relaxed), 1);
-    let (rows, _) = reader(state.path()).latest(10, |_| true).unwrap();
+    let (rows, _) = reader(state.path()).latest(10, None, |_| true).unwrap();
     assert_eq!(rows.iter().map(|row| row.decision.findings.len()).collect::<Vec<_>>(), [1, 0, 1]);
 }
 

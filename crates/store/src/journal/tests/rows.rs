@@ -14,7 +14,7 @@ fn what_was_written_is_read() {
     rows.iter().for_each(|row| journal.append(row));
     journal.close();
     let mut reader = reader(state.path());
-    let (read, more) = reader.latest(10, |_| true).unwrap();
+    let (read, more) = reader.latest(10, None, |_| true).unwrap();
     assert_eq!(read.iter().map(told).collect::<Vec<_>>(), rows.each_ref().map(told));
     assert!(!more && reader.complaints().is_empty());
     for row in &rows {
@@ -31,7 +31,7 @@ fn the_latest_are_read_in_order() {
     assert_eq!(segments(state.path()).len(), 2, "each start begins a segment");
     let mut reader = reader(state.path());
     let mut latest = |limit, wanted: fn(&Row) -> bool| {
-        let (rows, more) = reader.latest(limit, wanted).unwrap();
+        let (rows, more) = reader.latest(limit, None, wanted).unwrap();
         (rows.iter().map(number).collect::<Vec<_>>(), more)
     };
     assert_eq!(latest(3, |_| true), (vec![197, 198, 199], true));
@@ -42,11 +42,25 @@ fn the_latest_are_read_in_order() {
 }
 
 #[test]
+fn segments_from_before_are_not_read() {
+    let state = tempfile::tempdir().unwrap();
+    (0..3).for_each(|number| filled(state.path(), number..number + 1));
+    let now = SystemTime::now();
+    for (path, hours) in segments(state.path()).iter().zip([3, 2, 1]) {
+        let written = now - Duration::from_secs(hours * 3_600);
+        fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
+    let since = now - Duration::from_secs(9_000);
+    let (rows, more) = reader(state.path()).latest(10, Some(since), |_| true).unwrap();
+    assert_eq!((rows.iter().map(number).collect::<Vec<_>>(), more), (vec![1, 2], false));
+}
+
+#[test]
 fn what_is_written_meanwhile_is_read_on() {
     let state = tempfile::tempdir().unwrap();
     filled(state.path(), 0..3);
     let mut reader = reader(state.path());
-    let (rows, _) = reader.latest(0, |_| true).unwrap();
+    let (rows, _) = reader.latest(0, None, |_| true).unwrap();
     assert_eq!(rows.len(), 0);
     let journal = open(state.path());
     for expected in [3..5, 5..9] {
