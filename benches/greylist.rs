@@ -44,8 +44,8 @@ pub fn run(quick: bool) -> bool {
     title(
         "greylist",
         &format!(
-            "{} distinct clients of {DOMAINS} domains ({} with postgrey), check_greylist alone, the store on disk; new \
-             triplets,\nthen the same again (too early, so that all answers are refusals); medians of {ROUNDS} rounds",
+            "{} distinct clients of {DOMAINS} domains ({} with postgrey), check_greylist alone, the store on disk, every \
+             decision in the journal; new triplets,\nthen the same again (too early, so that all answers are refusals); medians of {ROUNDS} rounds",
             CLIENTS / scale,
             CLIENTS_OF_POSTGREY / scale
         ),

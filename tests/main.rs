@@ -6,6 +6,7 @@ mod bad_configs;
 mod control;
 mod explain;
 mod greylist;
+mod journal;
 mod policy_service;
 mod postfix;
 mod serve;

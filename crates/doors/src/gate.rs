@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use dns::Dns;
-use facts::{Decision, DecisionId, Facts, Stage, Verdict};
-
+use facts::{DecisionId, Facts, Stage, Verdict};
 use store::Store;
+use store::journal::{Journal, Row};
 
 use crate::outside::outside;
 use crate::policy;
-use crate::record::{Entry, Recorder};
+use crate::record::Recorder;
 
 /// Decides for every door.
 pub struct Gate {
@@ -25,6 +25,8 @@ pub struct Gate {
     pub counters: Counters,
     outside: judge::Outside,
     recorder: Recorder,
+    /// Where every decision is kept, unless nobody wants that or it cannot be.
+    journal: Option<Arc<Journal>>,
     ids: Ids,
 }
 
@@ -62,33 +64,50 @@ impl Counters {
 impl Gate {
     /// A gate that decides by `settings` until others are stored.
     #[must_use]
-    pub fn new(settings: Arc<judge::Settings>, dns: Dns, store: Store, recorder: Recorder) -> Self {
+    pub fn new(
+        settings: Arc<judge::Settings>,
+        dns: Dns,
+        store: Store,
+        recorder: Recorder,
+        journal: Option<Arc<Journal>>,
+    ) -> Self {
         Self {
             settings: ArcSwap::new(settings),
             dns: ArcSwap::from_pointee(dns),
             counters: Counters::default(),
             outside: outside(store),
             recorder,
+            journal,
             ids: Ids::new(),
         }
     }
 
-    /// Decides, counts the decision and writes its log line. After `deadline` what the DNS has not answered counts
-    /// as a temporary failure, and policy services have not answered. `now`: the time to decide by. `door`: the door's name, for the log.
+    /// Decides, counts the decision and writes its log line. After `deadline` what the DNS has not answered counts as a
+    /// temporary failure, and policy services have not answered. `now`: the time to decide by. `door`: the door's name, for
+    /// log and journal. Once the answer is on its way, the row is for [`Self::keep`].
     pub async fn decide(
         &self,
-        door: &str,
-        facts: &Facts,
+        door: &'static str,
+        facts: Facts,
         stage: Stage,
         now: SystemTime,
         deadline: Duration,
-    ) -> Decision {
+    ) -> Row {
         let settings = self.settings.load();
         let asker = self.dns.load().asker().with_deadline(deadline);
-        let decision = judge::decide(&settings, &asker, &self.outside, facts, stage, self.ids.next(now), now).await;
-        self.counters.decisions(decision.verdict).fetch_add(1, Relaxed);
-        self.recorder.record(&Entry { door, facts, decision: &decision, elapsed: asker.elapsed() });
-        decision
+        let decision = judge::decide(&settings, &asker, &self.outside, &facts, stage, self.ids.next(now), now).await;
+        let (elapsed, settings) = (asker.elapsed(), settings.fingerprint());
+        let row = Row { decision, door, stage, facts, elapsed, settings };
+        self.counters.decisions(row.decision.verdict).fetch_add(1, Relaxed);
+        self.recorder.record(&row);
+        row
+    }
+
+    /// Keeps what was decided in the journal, if there is one.
+    pub fn keep(&self, row: &Row) {
+        if let Some(journal) = &self.journal {
+            journal.append(row);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use net::{Idle, Limits, Listen, Listener, Peer, Stream, Workers};
+use store::journal::Row;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -99,8 +100,8 @@ impl Door {
         net::serve(listeners, limits, counters, stop, &workers, handle).await
     }
 
-    /// The action that answers a well-formed request.
-    async fn answer(&self, request: &Request<'_>) -> Option<Cow<'static, str>> {
+    /// What was decided on a well-formed request, and the action that answers it.
+    async fn answer(&self, request: &Request<'_>) -> Option<(Row, Option<Cow<'static, str>>)> {
         assert!(!(self.testing && request.policy_context == TEST_PANIC), "a test asked for a panic");
         let counters = &self.gate.counters.policy;
         let Question { state, facts } = match request.question() {
@@ -113,8 +114,9 @@ impl Door {
             }
         };
         let now = self.now(request);
-        let decision = self.gate.decide(NAME, &facts, state.stage(), now, self.config.deadline).await;
-        action::action(&decision, request, state, self.config.permit)
+        let row = self.gate.decide(NAME, facts, state.stage(), now, self.config.deadline).await;
+        let action = action::action(&row.decision, request, state, self.config.permit);
+        Some((row, action))
     }
 
     /// The time to decide by: the clock's, or under test what the request says.
@@ -124,16 +126,18 @@ impl Door {
     }
 
     /// As [`Self::answer`], but what cannot be answered gets the failure action, a fault of ours included.
-    async fn answer_or_fail(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+    async fn answer_or_fail(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Option<Row> {
         // Nothing that a panic could leave half done outlives the request.
         let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
-        let action = answered.unwrap_or_else(|panic| {
+        let answered = answered.unwrap_or_else(|panic| {
             self.gate.counters.policy.panics.fetch_add(1, Relaxed);
             let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
             tracing::error!("policy: a fault of ours, answered with the failure action: {}", message.unwrap_or("?"));
             None
         });
-        push_reply(action.as_deref().unwrap_or(self.config.failure_action.as_str()), out);
+        let (row, action) = answered.unzip();
+        push_reply(action.flatten().as_deref().unwrap_or(self.config.failure_action.as_str()), out);
+        row
     }
 }
 
@@ -210,10 +214,12 @@ impl Connection {
             };
             self.door.gate.counters.policy.requests.fetch_add(1, Relaxed);
             self.reply.clear();
-            self.door.answer_or_fail(&request, &mut self.reply).await;
+            let row = self.door.answer_or_fail(&request, &mut self.reply).await;
             // Others who are ready are decided first: replies that go out together wake Postfix once.
             tokio::task::yield_now().await;
-            if let Then::Close = self.write_reply().await {
+            let then = self.write_reply().await;
+            row.iter().for_each(|row| self.door.gate.keep(row));
+            if let Then::Close = then {
                 return Then::Close;
             }
             answered += length;

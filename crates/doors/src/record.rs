@@ -5,15 +5,19 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::{Decision, EmailAddress, Facts, hostname};
+use facts::{EmailAddress, hostname};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
+use store::journal::Row;
 
 use crate::report::{Report, ascii_json};
 
 #[cfg(test)]
 mod tests;
+mod whole;
+
+pub use whole::whole_json;
 
 /// The longest value of a stranger in a log line, in characters, escapes counted.
 pub const VALUE_LENGTH_MAX: usize = 256;
@@ -45,19 +49,6 @@ pub struct Recorder {
     pub lines: Lines,
 }
 
-/// A decision and its circumstances.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// The door through which it was asked for.
-    pub door: &'a str,
-    /// What was known.
-    pub facts: &'a Facts,
-    /// What was decided.
-    pub decision: &'a Decision,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder").field("format", &self.format).finish_non_exhaustive()
@@ -65,11 +56,11 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// Writes the line of `entry`.
-    pub fn record(&self, entry: &Entry<'_>) {
+    /// Writes the line of `row`.
+    pub fn record(&self, row: &Row) {
         let mut line = match self.format {
-            Format::Human => human(entry, self.stamped),
-            Format::Json => json(entry),
+            Format::Human => human(row, self.stamped),
+            Format::Json => json(row),
         };
         line.push('\n');
         (self.lines)(&line);
@@ -77,17 +68,17 @@ impl Recorder {
 }
 
 /// The client's own words come after ours, so that a program that reads up to the first match is not led astray.
-fn human(entry: &Entry<'_>, stamped: bool) -> String {
+fn human(row: &Row, stamped: bool) -> String {
     let mut line = String::with_capacity(512);
-    if stamped && let Ok(time) = Timestamp::try_from(entry.decision.time) {
+    if stamped && let Ok(time) = Timestamp::try_from(row.decision.time) {
         let _ = write!(line, "{time:.6}  INFO ");
     }
     // Writing to a String cannot fail.
-    let _ = write_human(&mut line, entry);
+    let _ = write_human(&mut line, row);
     line
 }
 
-fn write_human(line: &mut String, Entry { door, facts, decision, elapsed, .. }: &Entry<'_>) -> fmt::Result {
+fn write_human(line: &mut String, Row { door, facts, decision, elapsed, .. }: &Row) -> fmt::Result {
     write!(line, "decision id={}", decision.id)?;
     for (name, word) in
         [(" door=", *door), (" stage=", decision.stage.as_str()), (" verdict=", decision.verdict.as_str())]
@@ -161,33 +152,36 @@ struct Line<'a> {
     micros: u64,
 }
 
-fn json(entry: &Entry<'_>) -> String {
-    let mut line = Line::new(entry);
+fn json(row: &Row) -> String {
+    let mut line = Line::new(row, VALUE_LENGTH_MAX);
     match ascii_json(&line) {
         Ok(text) if text.len() <= LINE_LENGTH_MAX => text,
         _ => {
             line.report.findings = &[];
-            line.report.reply = line.report.reply.map(|reply| Cut(&reply).to_string());
+            line.report.reply = line.report.reply.map(|reply| Cut(&reply, VALUE_LENGTH_MAX).to_string());
             ascii_json(&line).unwrap_or_else(|error| format!("{{\"id\":\"{}\",\"error\":\"{error}\"}}", line.id))
         }
     }
 }
 
 impl<'a> Line<'a> {
-    fn new(&Entry { door, facts, decision, elapsed }: &Entry<'a>) -> Self {
+    /// The line of a row, its values cut at so many bytes.
+    fn new(row: &'a Row, length_max: usize) -> Self {
+        let Row { door, facts, decision, elapsed, .. } = row;
+        let cut = |text: &'a str| Cut(text, length_max);
         let envelope = facts.envelope.as_ref();
         Self {
             time: Timestamp::try_from(decision.time).map_or_else(|_| String::new(), |now| format!("{now:.3}")),
             id: decision.id.to_string(),
             door,
             client: facts.client.address.to_string(),
-            client_name: facts.client.name.as_ref().map(|name| Cut(name.as_str())),
-            helo: facts.greeting.as_ref().map(|greeting| Cut(&greeting.helo_name)),
-            sender: envelope.map(|envelope| Cut(envelope.sender.as_ref().map_or("", EmailAddress::as_str))),
-            sasl_username: facts.sasl_username.as_deref().map(Cut),
-            recipient: facts.recipient.as_ref().map(|recipient| Cut(recipient.address.as_str())),
+            client_name: facts.client.name.as_ref().map(|name| cut(name.as_str())),
+            helo: facts.greeting.as_ref().map(|greeting| cut(&greeting.helo_name)),
+            sender: envelope.map(|envelope| cut(envelope.sender.as_ref().map_or("", EmailAddress::as_str))),
+            sasl_username: facts.sasl_username.as_deref().map(cut),
+            recipient: facts.recipient.as_ref().map(|recipient| cut(recipient.address.as_str())),
             report: Report::new(decision),
-            micros: micros(elapsed),
+            micros: micros(*elapsed),
         }
     }
 }
@@ -242,12 +236,12 @@ fn write_escaped(out: &mut impl fmt::Write, value: &str, plain: impl Fn(u8) -> b
     Ok(())
 }
 
-/// A value cut at [`VALUE_LENGTH_MAX`] bytes; JSON does the escaping.
-struct Cut<'a>(&'a str);
+/// A value cut at so many bytes; JSON does the escaping.
+struct Cut<'a>(&'a str, usize);
 
 impl fmt::Display for Cut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.0.floor_char_boundary(VALUE_LENGTH_MAX);
+        let end = self.0.floor_char_boundary(self.1);
         let (start, rest) = self.0.split_at_checked(end).unwrap_or((self.0, ""));
         f.write_str(start)?;
         if rest.is_empty() { Ok(()) } else { f.write_str("...") }

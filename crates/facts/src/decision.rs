@@ -1,15 +1,16 @@
 //! What was found, what follows from it, and the id under which it can be found again.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use crate::{DnsAnswer, Stage};
+use crate::{DnsAnswer, Greylisted, Stage};
 
 /// What becomes of a session, a recipient or a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Nothing speaks against it.
@@ -261,8 +262,20 @@ pub enum Evidence {
         /// The action that it wants.
         action: Box<str>,
     },
+    /// What the memory of greylisting said. Told in words, as a note is.
+    #[serde(rename = "note", serialize_with = "words_alone")]
+    Greylist {
+        /// The answer, for whoever decides again.
+        answer: Greylisted,
+        /// The same in words.
+        words: Box<str>,
+    },
     /// Anything else, in words.
     Note(Box<str>),
+}
+
+fn words_alone<S: Serializer>(_: &Greylisted, words: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(words)
 }
 
 impl fmt::Display for Evidence {
@@ -273,7 +286,7 @@ impl fmt::Display for Evidence {
             Self::Table { table, key, value, line: 0 } => write!(f, "{table}: {key} {value}"),
             Self::Table { table, key, value, line } => write!(f, "{table}, line {line}: {key} {value}"),
             Self::Policy { service, action } => write!(f, "{service}: {action}"),
-            Self::Note(text) => f.write_str(text),
+            Self::Greylist { words, .. } | Self::Note(words) => f.write_str(words),
         }
     }
 }
@@ -349,6 +362,43 @@ impl DecisionId {
         let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         Self(millis << 22 | u64::from(distinct) & 0x3F_FFFF)
     }
+
+    /// The same as a number, which sorts alike.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The id of this [`Self::number`].
+    #[must_use]
+    pub fn of_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The time that it holds, in whole milliseconds.
+    #[must_use]
+    pub fn time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0 >> 22)
+    }
+}
+
+/// Reads an id in any case; `I` and `L` are taken for 1, `O` for 0, as Crockford has it.
+impl FromStr for DecisionId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let value = |octet: u8| {
+            let octet = match octet.to_ascii_uppercase() {
+                b'I' | b'L' => b'1',
+                b'O' => b'0',
+                other => other,
+            };
+            CROCKFORD.iter().position(|sign| *sign == octet).map(|value| value as u128)
+        };
+        let number = text.bytes().try_fold(0, |number: u128, octet| Some(number << 5 | value(octet)?));
+        let number = number.filter(|_| text.len() == 13).and_then(|number| u64::try_from(number).ok());
+        number.map(Self).ok_or_else(|| "an id has 13 letters and digits, like 6GSD39SFC0007".into())
+    }
 }
 
 impl fmt::Display for DecisionId {
@@ -392,6 +442,18 @@ mod tests {
         assert!(first.to_string() < second.to_string());
         assert_eq!(first.to_string().len(), 13);
         assert_ne!(first, DecisionId::new(at(1_800_000_000), 8));
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_told() {
+        let id = DecisionId::new(UNIX_EPOCH + Duration::from_millis(1_793_527_200_123), 0x3F_FFFF);
+        let text = id.to_string();
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_lowercase().replace('1', "l").replace('0', "o").parse(), Ok(id));
+        assert_eq!(id.time(), UNIX_EPOCH + Duration::from_millis(1_793_527_200_123));
+        for bad in ["", "6GSD39SFC000", "6GSD39SFC00070", "6GSD39SFC000!", "ZZZZZZZZZZZZZ", "6GSD39SFC000é"] {
+            assert!(bad.parse::<DecisionId>().is_err(), "{bad}");
+        }
     }
 
     #[test]

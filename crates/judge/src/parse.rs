@@ -5,12 +5,12 @@ mod policy_service;
 mod words;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dns::lists::DnsList;
-use facts::closest;
+use facts::{closest, kept};
 use toml::Spanned;
 
 use crate::config::{Config, ListConfig, Texts};
@@ -90,7 +90,7 @@ impl<'a> Parser<'a> {
             let Some((kind, entry, text)) = parsed else { continue };
             let early = self.is_early(&kind);
             let text = if warn { format!("warn_if_reject {text}") } else { text };
-            out.push(Restriction { kind, entry, warn, text: kept(text), early });
+            out.push(Restriction { kind, entry, warn, text: kept(&text), early });
         }
     }
 
@@ -328,18 +328,6 @@ impl<'a> Parser<'a> {
     fn warning(&mut self, word: &Word, message: String) {
         self.warnings.push(Mistake { place: word.place.clone(), message });
     }
-}
-
-/// The one copy of `text` that lives as long as the program.
-fn kept(text: String) -> &'static str {
-    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(text) = texts.get(&*text) {
-        return text;
-    }
-    let text: &'static str = text.leak();
-    texts.insert(text);
-    text
 }
 
 /// Restrictions of the design that come with later versions.

@@ -45,14 +45,16 @@ impl Settings {
             }
         }
         taken.sort();
-        let settings = Self::compile_with(config, known.clone())?;
+        let compiled =
+            |known| Self::compile_with(config, known).map(|settings| settings.with_fingerprint(self.fingerprint));
+        let settings = compiled(known.clone())?;
         let (worse, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|name| settings.is_worse(self, name));
         if worse.is_empty() {
             return Ok(Refreshed { settings, taken, refused });
         }
         refused.extend(settings.complaints_beyond(self));
         known.extend(worse.into_iter().filter_map(|name| Some((name.clone(), Arc::clone(self.tables.get(&name)?)))));
-        Ok(Refreshed { settings: Self::compile_with(config, known)?, taken, refused })
+        Ok(Refreshed { settings: compiled(known)?, taken, refused })
     }
 
     /// Whether there are more complaints about the files of a table than `before`: their number counts, since a row

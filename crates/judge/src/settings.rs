@@ -28,6 +28,7 @@ pub struct List {
 /// Everything that the judge goes by.
 #[derive(Debug)]
 pub struct Settings {
+    pub(crate) fingerprint: u32,
     pub(crate) hostname: String,
     pub(crate) mynetworks: NetworkList,
     pub(crate) delay_reject: bool,
@@ -74,6 +75,7 @@ impl Settings {
         }
         let lower = |domains: &[String]| domains.iter().map(|domain| domain.to_lowercase()).collect();
         Ok(Self {
+            fingerprint: 0,
             hostname: config.hostname.to_lowercase(),
             mynetworks: config.mynetworks.get_ref().clone(),
             delay_reject: config.restrictions.delay_reject,
@@ -91,6 +93,18 @@ impl Settings {
             maps,
             greylist,
         })
+    }
+
+    /// The same, told from other settings in the journal by this number.
+    #[must_use]
+    pub fn with_fingerprint(self, fingerprint: u32) -> Self {
+        Self { fingerprint, ..self }
+    }
+
+    /// What tells them from other settings; 0 where nobody said.
+    #[must_use]
+    pub fn fingerprint(&self) -> u32 {
+        self.fingerprint
     }
 
     /// What is questionable but no mistake.

@@ -11,6 +11,7 @@ use crate::{Config, Outside, Settings, decide};
 
 mod greylist;
 mod outside;
+mod replay;
 mod restrictions;
 mod servers;
 mod users;

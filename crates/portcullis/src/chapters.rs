@@ -3,6 +3,9 @@
 use facts::{Finding, Stage};
 use judge::List;
 
+/// What was found before any list spoke.
+const BEFORE: &str = "before the lists";
+
 /// What became of one list.
 #[derive(Debug)]
 pub struct Chapter<'a> {
@@ -30,8 +33,20 @@ pub fn chapters<'a>(lists: &'a [List], findings: &'a [Finding], stage: Stage) ->
         Chapter { name: list.name, entries }
     };
     let before: Vec<_> = of("").map(|finding| (finding.restriction, Some(finding))).collect();
-    let first = (!before.is_empty()).then_some(Chapter { name: "before the lists", entries: before });
+    let first = (!before.is_empty()).then_some(Chapter { name: BEFORE, entries: before });
     first.into_iter().chain(lists.iter().filter(|list| is_of(list.stage, stage)).map(chapter)).collect()
+}
+
+/// The chapters of a decision whose lists may have changed since: what was asked, list by list.
+#[must_use]
+pub fn chapters_found<'a>(findings: &'a [Finding]) -> Vec<Chapter<'a>> {
+    let of_list = findings.chunk_by(|one, next| one.list == next.list);
+    let chapter = |found: &'a [Finding]| {
+        let name = found.first().map(|finding| finding.list).filter(|list| !list.is_empty());
+        let entries = found.iter().map(|finding| (finding.restriction, Some(finding))).collect();
+        Chapter { name: name.unwrap_or(BEFORE), entries }
+    };
+    of_list.map(chapter).collect()
 }
 
 /// Whether a list of this stage may have a say at `stage`.

@@ -1,5 +1,7 @@
 //! The command line: what may be typed, and the help that says so.
 
+mod journal;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +14,8 @@ use clap_complete::Shell;
 use dns::{Dns, Server, Zone};
 use facts::{EmailAddress, Stage};
 use store::AllowedName;
+
+pub use journal::{JournalCommand, Search};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -139,6 +143,9 @@ pub enum Command {
     /// See what greylisting remembers in the server that runs, and make it forget
     #[command(subcommand, after_help = GREYLIST_HELP)]
     Greylist(GreylistCommand),
+    /// See what was decided, and why: one decision by its id, the latest, those that are meant, how many
+    #[command(subcommand, after_help = journal::HELP)]
+    Journal(JournalCommand),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -33,6 +33,8 @@ pub struct Config {
     pub doors: Doors,
     /// What is remembered.
     pub store: store::Config,
+    /// What was decided.
+    pub journal: store::journal::Config,
     /// How the command line reaches the server that runs.
     pub control: crate::control::Config,
     /// What is told.
@@ -94,6 +96,11 @@ impl Config {
         }
         self
     }
+
+    /// Tells this configuration from others by what `config show` prints: the same everywhere, and for good.
+    fn fingerprint(&self) -> u32 {
+        store::journal::fingerprint(&toml::to_string(self).expect("a configuration is TOML"))
+    }
 }
 
 impl Loaded {
@@ -118,9 +125,10 @@ impl Loaded {
         let judged = settings.as_ref().err().into_iter().flatten();
         let judged = judged.map(|mistake| Mistake::of_judge(mistake, &self.text));
         let relay = settings.as_ref().ok().and_then(|settings| self.relay_mistake(settings));
-        let mistakes: Vec<Mistake> =
-            judged.chain(self.dns_mistake()).chain(self.store_mistake()).chain(relay).collect();
-        settings.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| self.refused(mistakes))
+        let others = [self.dns_mistake(), self.store_mistake(), self.journal_mistake(), relay];
+        let mistakes: Vec<Mistake> = judged.chain(others.into_iter().flatten()).collect();
+        let settings = settings.ok().filter(|_| mistakes.is_empty()).ok_or_else(|| self.refused(mistakes))?;
+        Ok(settings.with_fingerprint(self.config.fingerprint()))
     }
 
     /// What is questionable in it, but no mistake: of `settings` compiled from it, and of what its doors cannot carry.
@@ -148,6 +156,15 @@ impl Loaded {
         let error = self.config.store.check().err()?;
         let span = match error {
             store::Error::Setting { key, .. } => error::span_of(&self.text, &["store", key]),
+            _ => None,
+        };
+        Some(Mistake { span, ..Mistake::nowhere(error.to_string()) })
+    }
+
+    fn journal_mistake(&self) -> Option<Mistake> {
+        let error = self.config.journal.check().err()?;
+        let span = match error {
+            store::journal::Error::Setting { key, .. } => error::span_of(&self.text, &["journal", key]),
             _ => None,
         };
         Some(Mistake { span, ..Mistake::nowhere(error.to_string()) })
@@ -185,6 +202,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
         dns: reading.section("dns"),
         doors: reading.section("doors"),
         store: reading.section("store"),
+        journal: reading.section("journal"),
         control: reading.section("control"),
         log: reading.section("log"),
         judge: reading.rest(),

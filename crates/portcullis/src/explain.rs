@@ -11,6 +11,7 @@ use facts::{
 };
 use judge::{List, Outside};
 
+use crate::chapters::chapters;
 use crate::cli::{Answer, Explain, Global};
 use crate::control::Request;
 use crate::{cli, config, control, story};
@@ -117,7 +118,7 @@ fn print(json: bool, facts: &Facts, decision: &Decision, lists: &[List], stage: 
     if json {
         writeln!(out, "{}", Report::new(decision).json()?)?;
     } else {
-        story::tell(&mut out, facts, decision, lists, stage)?;
+        story::tell(&mut out, facts, decision, &chapters(lists, &decision.findings, stage))?;
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use doors::ascii_json;
 use facts::duration;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Allowed, AllowedName, Cursor, ListedClient, ListedTriplet, Page, Stats};
@@ -15,7 +14,7 @@ use store::{Allowed, AllowedName, Cursor, ListedClient, ListedTriplet, Page, Sta
 use crate::cli::{Answer, Global, GreylistCommand};
 use crate::config;
 use crate::control::{Client, Request};
-use crate::story::visible;
+use crate::story::{SECONDS, local, visible};
 
 /// Asks the server that has the control socket of the configuration.
 ///
@@ -151,12 +150,16 @@ impl Entry {
     fn tell_line(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         let who = self.who();
         Ok(match self {
-            Self::Triplet { first, passed: false, .. } => writeln!(out, "waits since      {}  {who}", local(*first)),
-            Self::Triplet { last, passed: true, .. } => writeln!(out, "came back, last  {}  {who}", local(*last)),
-            Self::Client { count, last, .. } => {
-                writeln!(out, "client, last     {}  {who}  came back {}", local(*last), times(*count))
+            Self::Triplet { first, passed: false, .. } => {
+                writeln!(out, "waits since      {}  {who}", local(*first, SECONDS))
             }
-            Self::Allowed { since, .. } => writeln!(out, "allowed since    {}  {who}", local(*since)),
+            Self::Triplet { last, passed: true, .. } => {
+                writeln!(out, "came back, last  {}  {who}", local(*last, SECONDS))
+            }
+            Self::Client { count, last, .. } => {
+                writeln!(out, "client, last     {}  {who}  came back {}", local(*last, SECONDS), times(*count))
+            }
+            Self::Allowed { since, .. } => writeln!(out, "allowed since    {}  {who}", local(*since, SECONDS)),
         }?)
     }
 
@@ -166,23 +169,23 @@ impl Entry {
             Self::Triplet { first, last, passed, .. } => {
                 let state =
                     if *passed { "came back: its mail passes" } else { "waits: has not come back in time so far" };
-                writeln!(out, "  {state}\n  first try  {}\n  last try   {}", local(*first), local(*last))
+                writeln!(
+                    out,
+                    "  {state}\n  first try  {}\n  last try   {}",
+                    local(*first, SECONDS),
+                    local(*last, SECONDS)
+                )
             }
             Self::Client { count, last, .. } => {
-                writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last))
+                writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last, SECONDS))
             }
-            Self::Allowed { since, .. } => writeln!(out, "  is never greylisted\n  since      {}", local(*since)),
+            Self::Allowed { since, .. } => writeln!(out, "  is never greylisted\n  since      {}", local(*since, SECONDS)),
         }?)
     }
 }
 
 fn times(count: u32) -> String {
     if count == 1 { "once".into() } else { format!("{count} times") }
-}
-
-/// In the time of the administrator's own clock on the wall.
-fn local(time: Timestamp) -> impl std::fmt::Display {
-    time.to_zoned(TimeZone::system()).strftime("%F %T").to_string()
 }
 
 /// What `stats --json` prints.

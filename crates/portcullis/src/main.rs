@@ -9,6 +9,7 @@ mod config_command;
 mod control;
 mod explain;
 mod greylist_command;
+mod journal_command;
 mod log;
 mod pages;
 mod schema;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Serve => serve::run(&global),
         Command::Explain(session) => explain::run(&global, &session),
         Command::Greylist(command) => greylist_command::run(&global, &command),
+        Command::Journal(command) => journal_command::run(&command),
         Command::Config(command) => config_command::run(&global, &command),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { dir } => pages::manual(dir.as_deref()),

@@ -11,6 +11,7 @@ use facts::Endpoint;
 use judge::Refreshed;
 use net::Workers;
 use store::Store;
+use store::journal::Journal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,15 +40,27 @@ pub fn run(global: &Global) -> anyhow::Result<Answer> {
     let watch = Watch::over(settings.table_files(), since);
     let lines = log::start(&loaded.config.log)?;
     raise_descriptors();
-    let store = state::store(&loaded.config.store, &state::directory());
+    let directory = state::directory();
+    let store = state::store(&loaded.config.store, &directory);
+    let journal = state::journal(&loaded.config.journal, &directory);
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().map_or(1, NonZero::get))?);
     // For what is no connection: signals, reloads, accepting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(global, loaded, (settings, watch), &lines, (workers, store.clone())));
+    let memory = Memory { store: store.clone(), journal: journal.clone() };
+    let served = runtime.block_on(serve(global, loaded, (settings, watch), &lines, (workers, memory)));
     runtime.block_on(store.close());
+    if let Some(journal) = journal {
+        journal.close();
+    }
     runtime.shutdown_background();
     lines.flush(LOG_GRACE);
     served.map(|()| Answer::Yes)
+}
+
+/// What outlives a stop.
+struct Memory {
+    store: Store,
+    journal: Option<Arc<Journal>>,
 }
 
 /// Each connection and each question to the DNS takes a file descriptor, and many systems grant 1024 unasked.
@@ -64,7 +77,7 @@ async fn serve(
     loaded: Loaded,
     settings: (judge::Settings, Watch),
     lines: &Lines,
-    shared: (Arc<Workers>, Store),
+    shared: (Arc<Workers>, Memory),
 ) -> anyhow::Result<()> {
     // From here on a signal waits for us rather than ending us.
     let mut signals = Signals::new()?;
@@ -151,11 +164,11 @@ impl<'a> Server<'a> {
         loaded: Loaded,
         (settings, watch): (judge::Settings, Watch),
         lines: &Lines,
-        (workers, store): (Arc<Workers>, Store),
+        (workers, Memory { store, journal }): (Arc<Workers>, Memory),
     ) -> anyhow::Result<Self> {
         let dns = global.dns(&loaded.config.dns)?;
         let recorder = lines.recorder(loaded.config.log.format);
-        let gate = Arc::new(Gate::new(Arc::new(settings), dns, store.clone(), recorder));
+        let gate = Arc::new(Gate::new(Arc::new(settings), dns, store.clone(), recorder, journal));
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
         warn(&loaded, &gate.settings.load());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
@@ -331,6 +344,7 @@ fn needing_restart<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a s
     let changed = [
         ("doors.policy", policy(old) != policy(new)),
         ("store", old.store != new.store),
+        ("journal", old.journal != new.journal),
         ("control", old.control != new.control),
         ("log", old.log != new.log),
     ];

@@ -1,11 +1,13 @@
-//! The directories that are ours, and the store in one of them.
+//! The directories that are ours, and store and journal in one of them.
 
 use std::env;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use store::Store;
+use store::journal::{self, Journal};
 
 /// Where what must survive lies: `$STATE_DIRECTORY`, which systemd sets, else `$XDG_STATE_HOME/portcullis`, else
 /// `~/.local/state/portcullis`.
@@ -13,6 +15,16 @@ use store::Store;
 pub fn directory() -> PathBuf {
     let home = || named("HOME").unwrap_or_else(|| "/var/lib".into()).join(".local/state");
     first_named("STATE_DIRECTORY").unwrap_or_else(|| named("XDG_STATE_HOME").unwrap_or_else(home).join("portcullis"))
+}
+
+/// Where the state of a system's service lies, whose environment the administrator's shell does not have.
+const OF_SERVICE: &str = "/var/lib/portcullis";
+
+/// Where a journal may lie, the likeliest first.
+#[must_use]
+pub fn journals() -> Vec<PathBuf> {
+    let of_service = (!is_service()).then(|| PathBuf::from(OF_SERVICE));
+    std::iter::once(directory()).chain(of_service).map(|state| journal::directory(&state)).collect()
 }
 
 /// Where what lives as long as the server lies: `$RUNTIME_DIRECTORY`, which systemd sets.
@@ -50,11 +62,35 @@ pub fn store(config: &store::Config, directory: &Path) -> Store {
 }
 
 fn open(config: &store::Config, directory: &Path) -> anyhow::Result<Store> {
-    let in_directory = |error| anyhow::anyhow!("{}: {error}", directory.display());
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let made = make(directory);
     // Where Valkey remembers, it is only for the control socket, which says itself what is wrong.
     if config.is_embedded() {
-        made.map_err(in_directory)?;
+        made?;
     }
     Ok(Store::open(config, directory)?)
+}
+
+/// The journal in `directory`, which is made if it is missing; nothing where nobody wants one. Where it cannot be opened,
+/// mail goes on without.
+#[must_use]
+pub fn journal(config: &journal::Config, directory: &Path) -> Option<Arc<Journal>> {
+    if !config.enabled {
+        tracing::info!("no journal is kept: journal.enabled is false");
+        return None;
+    }
+    match make(directory).and_then(|()| Ok(Journal::open(config, directory)?)) {
+        Ok(journal) => {
+            tracing::info!("the journal is in {}", journal.directory().display());
+            Some(Arc::new(journal))
+        }
+        Err(error) => {
+            tracing::error!("{error:#}: no journal is kept until the next start");
+            None
+        }
+    }
+}
+
+fn make(directory: &Path) -> anyhow::Result<()> {
+    let in_directory = |error| anyhow::anyhow!("{}: {error}", directory.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(in_directory)
 }

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use facts::{Certificate, ClientName, Decision, Deferral, Encryption, Facts, Finding, Outcome, Reason, Stage, Verdict};
-use judge::List;
+use facts::{Certificate, ClientName, Decision, Deferral, Encryption, Facts, Finding, Outcome, Reason, Verdict};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use crate::chapters::{Chapter, chapters};
+use crate::chapters::Chapter;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -22,18 +23,16 @@ const RESTRICTION_WIDTH_MAX: usize = 60;
 /// Columns of a hint.
 const HINT_WIDTH: usize = 84;
 
-/// Tells `decision`, made at `stage`, to `out`; `lists` are the configured ones. What strangers said, the DNS among them, cannot move
-/// the cursor.
+/// Tells `decision` to `out`, list by list as in `chapters`. What strangers said, the DNS among them, cannot move the cursor.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn tell(out: &mut impl Write, facts: &Facts, decision: &Decision, lists: &[List], stage: Stage) -> io::Result<()> {
+pub fn tell(out: &mut impl Write, facts: &Facts, decision: &Decision, chapters: &[Chapter<'_>]) -> io::Result<()> {
     tell_who(out, facts)?;
-    let chapters = chapters(lists, &decision.findings, stage);
     let widths = chapters.iter().flat_map(|chapter| &chapter.entries).map(|(restriction, _)| restriction.len());
     let width = widths.max().unwrap_or(0).min(RESTRICTION_WIDTH_MAX);
     for chapter in chapters {
-        tell_chapter(out, &chapter, width)?;
+        tell_chapter(out, chapter, width)?;
     }
     tell_end(out, decision)
 }
@@ -204,6 +203,12 @@ fn told(out: &mut impl Write, what: &str, words: impl Display) -> io::Result<()>
     writeln!(out, "  {QUIET}{what:<10}{QUIET:#}  {words}")
 }
 
+/// How a verdict is coloured.
+#[must_use]
+pub fn style(verdict: Verdict) -> Style {
+    verdict_told(verdict).1
+}
+
 fn verdict_told(verdict: Verdict) -> (char, Style, &'static str) {
     match verdict {
         Verdict::Permit => ('✓', GOOD, "the mail goes on"),
@@ -313,6 +318,14 @@ fn hint(reason: Reason) -> Option<&'static str> {
         | Reason::RecipientDomainUnknown
         | Reason::RecipientDomainNullMx => return None,
     })
+}
+
+/// A time to the second, for [`local`].
+pub const SECONDS: &str = "%F %T";
+
+/// In the time of the administrator's own clock on the wall.
+pub fn local(time: Timestamp, format: &str) -> impl Display {
+    time.to_zoned(TimeZone::system()).strftime(format).to_string()
 }
 
 /// `text` with whatever could move a cursor or turn the writing spelt out: it may come from a stranger.

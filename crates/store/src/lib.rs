@@ -12,6 +12,7 @@ mod config;
 mod counters;
 mod engine;
 mod greylist;
+pub mod journal;
 mod key;
 mod recent;
 mod standing;
@@ -29,7 +30,7 @@ pub use admin::{Cursor, ListedClient, ListedTriplet, Page, Stats};
 pub use config::Config;
 pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};
-pub use standing::{Allowance, Allowed, AllowedName};
+pub use standing::{Allowed, AllowedName};
 pub use url::{Url, without_passwords};
 #[cfg(fuzzing)]
 pub use valkey::read_anything;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use facts::hostname::is_hostname;
-use facts::{EmailAddress, Network, domain_of};
+use facts::{Allowance, EmailAddress, Network, domain_of};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -29,19 +29,6 @@ const GRAIN: Seconds = 86_400;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AllowedName(String);
-
-/// What of an attempt an administrator has allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Allowance {
-    /// The client's address.
-    Client,
-    /// The client's name, or a domain above it.
-    ClientName,
-    /// The sender's address.
-    Sender,
-    /// The sender's domain, or one above it.
-    SenderDomain,
-}
 
 /// A name that is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 mod admin;
 mod crash;
 mod damage;
-mod figures;
+pub(crate) mod figures;
 mod limits;
 mod model;
 mod standing;
@@ -71,10 +71,10 @@ async fn commit(store: &Store) {
 }
 
 /// A row of numbers that look random.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, end: u32) -> u32 {
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % u64::from(end)) as u32
     }

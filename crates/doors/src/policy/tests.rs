@@ -52,6 +52,7 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
         Dns::zone(Zone::parse("", "none").unwrap()),
         Store::in_memory(),
         recorder,
+        None,
     ));
     let door = Arc::new(Door { gate, config, testing });
     let listeners = door.bind().await.unwrap();

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
 use facts::{
-    Client, ClientName, DecisionId, Deferral, Envelope, Evidence, Finding, Greeting, Outcome, Reason, Recipient, Reply,
-    Stage, Verdict,
+    Client, ClientName, Decision, DecisionId, Deferral, Envelope, Evidence, Facts, Finding, Greeting, Outcome, Reason,
+    Recipient, Reply, Stage, Verdict,
 };
 
 use super::*;
@@ -48,6 +48,17 @@ fn rejected(text: &str, evidence: &str) -> Decision {
     }
 }
 
+fn row(facts: &Facts, decision: &Decision) -> Row {
+    Row {
+        decision: decision.clone(),
+        door: "policy",
+        stage: Stage::Rcpt,
+        facts: facts.clone(),
+        elapsed: Duration::from_micros(57),
+        settings: 0x0BAD_CAFE,
+    }
+}
+
 fn line(format: Format, facts: &Facts, decision: &Decision) -> String {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
@@ -56,8 +67,7 @@ fn line(format: Format, facts: &Facts, decision: &Decision) -> String {
         stamped: false,
         lines: Arc::new(move |line: &str| sink.lock().unwrap().push(line.trim_end().to_owned())),
     };
-    let elapsed = Duration::from_micros(57);
-    recorder.record(&Entry { door: "policy", facts, decision, elapsed });
+    recorder.record(&row(facts, decision));
     let mut lines = lines.lock().unwrap();
     assert_eq!(lines.len(), 1);
     let line = lines.remove(0);
@@ -153,4 +163,15 @@ fn strangers_make_no_long_lines() {
         assert_eq!(object.get("verdict").unwrap(), "reject");
         assert!(object.get("helo").unwrap().as_str().unwrap().ends_with("..."));
     }
+}
+
+#[test]
+fn a_row_of_the_journal_is_told_whole() {
+    let long = "x".repeat(VALUE_LENGTH_MAX + 1);
+    let (facts, decision) = (facts(&long, "", "c@example.com"), rejected("no", &"y".repeat(LINE_LENGTH_MAX)));
+    let object: serde_json::Value = serde_json::from_str(&whole_json(&row(&facts, &decision)).unwrap()).unwrap();
+    assert_eq!(object["helo"], *long);
+    assert_eq!(object["findings"].as_array().unwrap().len(), 1);
+    assert_eq!((&object["settings"], &object["asked_at"]), (&"0badcafe".into(), &"rcpt".into()));
+    assert_eq!(object["encryption"], serde_json::Value::Null);
 }

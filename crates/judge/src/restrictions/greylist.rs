@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use facts::hostname::address_text;
-use facts::{ClientName, EmailAddress, MessageAction, Reason};
+use facts::{Allowance, ClientName, EmailAddress, Evidence, Greylisted, MessageAction, Reason};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use store::{Allowance, Attempt, Greylisted};
+use store::Attempt;
 
 use super::dns_list::welcoming;
 use crate::case::Case;
@@ -88,24 +88,25 @@ async fn attempt(case: &Case, recipient: &EmailAddress, client_name: &ClientName
     }
 }
 
-fn ruling(case: &Case, recipient: &EmailAddress, greylisted: Greylisted) -> Ruling {
-    match greylisted {
-        Greylisted::New { wait } => wait_for(case, recipient, wait).noting("seen for the first time"),
+fn ruling(case: &Case, recipient: &EmailAddress, answer: Greylisted) -> Ruling {
+    let (ruling, words) = match answer {
+        Greylisted::New { wait } => (wait_for(case, recipient, wait), "seen for the first time".into()),
         Greylisted::TooEarly { first, wait } => {
-            wait_for(case, recipient, wait).noting(format!("too early: first seen at {}", time(first)))
+            (wait_for(case, recipient, wait), format!("too early: first seen at {}", time(first)))
         }
         Greylisted::Allowed { by, since } => {
-            Ruling::dunno().noting(format!("{} allowed by the administrator since {}", allowance(by), time(since)))
+            (Ruling::dunno(), format!("{} allowed by the administrator since {}", allowance(by), time(since)))
         }
         Greylisted::Correspondent { last } => {
-            Ruling::dunno().noting(format!("one of our users has written to the sender, last at {}", time(last)))
+            (Ruling::dunno(), format!("one of our users has written to the sender, last at {}", time(last)))
         }
-        Greylisted::KnownClient { count } => Ruling::dunno().noting(format!("a client that came back {count} times")),
+        Greylisted::KnownClient { count } => (Ruling::dunno(), format!("a client that came back {count} times")),
         Greylisted::Passed { waited, first_time: true, .. } => {
-            came_back(case, waited).noting(format!("came back after {} s", waited.as_secs()))
+            (came_back(case, waited), format!("came back after {} s", waited.as_secs()))
         }
-        Greylisted::Passed { .. } => Ruling::dunno().noting("has come back before"),
-    }
+        Greylisted::Passed { .. } => (Ruling::dunno(), "has come back before".into()),
+    };
+    ruling.with(Evidence::Greylist { answer, words: words.into() })
 }
 
 fn allowance(by: Allowance) -> &'static str {

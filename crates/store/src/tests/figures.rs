@@ -58,7 +58,7 @@ fn resident() -> u64 {
 }
 
 /// What all threads have used.
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields = Vec::from_iter(stat.rsplit_once(')').unwrap().1.split_whitespace());
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0

@@ -1,0 +1,61 @@
+//! What the memory of greylisting says of an attempt to deliver.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// What follows from an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Greylisted {
+    /// The triplet was not known, or came back after the retry window: it waits from now on.
+    New {
+        /// How long it has to wait.
+        wait: Duration,
+    },
+    /// It came back too early.
+    TooEarly {
+        /// Its first attempt.
+        first: SystemTime,
+        /// How long it still has to wait.
+        wait: Duration,
+    },
+    /// It has waited long enough.
+    Passed {
+        /// How long ago its first attempt was.
+        waited: Duration,
+        /// Whether it had to wait until now.
+        first_time: bool,
+        /// How many triplets of its client came back, this one included; nothing while clients are not counted.
+        client_count: Option<u32>,
+    },
+    /// Its client has shown often enough that it comes back.
+    KnownClient {
+        /// How often it was counted.
+        count: u32,
+    },
+    /// An administrator has allowed it.
+    Allowed {
+        /// What of it.
+        by: Allowance,
+        /// Since when.
+        since: SystemTime,
+    },
+    /// One of our own users has written to the sender.
+    Correspondent {
+        /// When last, to the day.
+        last: SystemTime,
+    },
+}
+
+/// What of an attempt an administrator has allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Allowance {
+    /// The client's address.
+    Client,
+    /// The client's name, or a domain above it.
+    ClientName,
+    /// The sender's address.
+    Sender,
+    /// The sender's domain, or one above it.
+    SenderDomain,
+}

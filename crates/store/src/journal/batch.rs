@@ -1,0 +1,55 @@
+//! Rows made octets, and counted, on their way to the file: what becomes one block.
+
+use facts::DecisionId;
+use rustc_hash::FxHashMap;
+
+use super::Row;
+use super::block::BLOCK_SIZE;
+use super::codec::{Field, Out};
+use super::hours::Kind;
+
+/// What one row may take; a longer one loses its findings, as a hostile DNS answer can be long.
+const ROW_MAX: usize = 256 << 10;
+
+/// Few rows are longer.
+const ROW_USUAL: usize = 4 << 10;
+
+/// Some rows of one thread.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub out: Out,
+    pub rows: u64,
+    /// The lowest id of them.
+    pub first: DecisionId,
+    pub counts: FxHashMap<Kind, u64>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        let first = DecisionId::of_number(u64::MAX);
+        Self { out: Out::default(), rows: 0, first, counts: FxHashMap::default() }
+    }
+}
+
+impl Batch {
+    /// Adds a row. Whether there was room for it, at least without its findings.
+    pub(crate) fn add(&mut self, row: &Row) -> bool {
+        if self.rows == 0 {
+            // To grow by and by would cost more than the rest.
+            self.out.octets.reserve(BLOCK_SIZE + ROW_USUAL);
+        }
+        let written = self.out.record(ROW_MAX, |out| row.write(out))
+            || self.out.record(ROW_MAX, |out| row.without_findings().write(out));
+        if written {
+            self.rows += 1;
+            self.first = self.first.min(row.decision.id);
+            *self.counts.entry(Kind::of(row)).or_default() += 1;
+        }
+        written
+    }
+
+    /// Whether it is to become a block.
+    pub(crate) fn is_full(&self) -> bool {
+        self.out.octets.len() >= BLOCK_SIZE
+    }
+}

@@ -1,0 +1,119 @@
+//! Rows in, rows out.
+
+use super::*;
+
+fn told(row: &Row) -> String {
+    format!("{row:?}")
+}
+
+#[test]
+fn what_was_written_is_read() {
+    let state = tempfile::tempdir().unwrap();
+    let rows = [row(1, time(1_793_527_200)), long_row(2, time(1_793_527_201))];
+    let journal = open(state.path());
+    rows.iter().for_each(|row| journal.append(row));
+    journal.close();
+    let mut reader = reader(state.path());
+    let (read, more) = reader.latest(10, None, |_| true).unwrap();
+    assert_eq!(read.iter().map(told).collect::<Vec<_>>(), rows.each_ref().map(told));
+    assert!(!more && reader.complaints().is_empty());
+    for row in &rows {
+        assert_eq!(reader.find(row.decision.id).unwrap().as_ref().map(told), Some(told(row)));
+    }
+    assert!(reader.find(DecisionId::of_number(1)).unwrap().is_none());
+}
+
+#[test]
+fn the_latest_are_read_in_order() {
+    let state = tempfile::tempdir().unwrap();
+    filled(state.path(), 0..100);
+    filled(state.path(), 100..200);
+    assert_eq!(segments(state.path()).len(), 2, "each start begins a segment");
+    let mut reader = reader(state.path());
+    let mut latest = |limit, wanted: fn(&Row) -> bool| {
+        let (rows, more) = reader.latest(limit, None, wanted).unwrap();
+        (rows.iter().map(number).collect::<Vec<_>>(), more)
+    };
+    assert_eq!(latest(3, |_| true), (vec![197, 198, 199], true));
+    assert_eq!(latest(150, |_| true), ((50..200).collect(), true));
+    assert_eq!(latest(200, |_| true), ((0..200).collect(), false));
+    assert_eq!(latest(2, |row| number(row).is_multiple_of(90)), (vec![90, 180], true));
+    assert_eq!(latest(9, |row| number(row).is_multiple_of(90)), (vec![0, 90, 180], false));
+}
+
+#[test]
+fn segments_from_before_are_not_read() {
+    let state = tempfile::tempdir().unwrap();
+    (0..3).for_each(|number| filled(state.path(), number..number + 1));
+    let now = SystemTime::now();
+    for (path, hours) in segments(state.path()).iter().zip([3, 2, 1]) {
+        let written = now - Duration::from_secs(hours * 3_600);
+        fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
+    let since = now - Duration::from_secs(9_000);
+    let (rows, more) = reader(state.path()).latest(10, Some(since), |_| true).unwrap();
+    assert_eq!((rows.iter().map(number).collect::<Vec<_>>(), more), (vec![1, 2], false));
+}
+
+#[test]
+fn what_is_written_meanwhile_is_read_on() {
+    let state = tempfile::tempdir().unwrap();
+    filled(state.path(), 0..3);
+    let mut reader = reader(state.path());
+    let (rows, _) = reader.latest(0, None, |_| true).unwrap();
+    assert_eq!(rows.len(), 0);
+    let journal = open(state.path());
+    for expected in [3..5, 5..9] {
+        expected.clone().for_each(|number| journal.append(&row(number, SystemTime::now())));
+        let mut read = Vec::new();
+        while read.len() < expected.len() {
+            read.extend(reader.more().unwrap().iter().map(number));
+        }
+        assert_eq!(read, Vec::from_iter(expected));
+    }
+    journal.close();
+    filled(state.path(), 9..11);
+    assert_eq!(reader.more().unwrap().iter().map(number).collect::<Vec<_>>(), [9, 10]);
+}
+
+#[test]
+fn decisions_are_counted_by_the_hour() {
+    let state = tempfile::tempdir().unwrap();
+    let hour = time(1_793_527_200);
+    let listed = |number, now| {
+        let mut row = row(number, now);
+        row.decision.verdict = Verdict::Reject;
+        row.decision.reason = Reason::BlockListed;
+        row.decision.restriction = Some("reject_rbl_client bl.example");
+        let evidence = vec![Evidence::Listing { zone: "bl.example".into(), listed: "192.0.2.1".into() }];
+        row.decision.findings = vec![Finding {
+            list: "recipient",
+            stage: Stage::Rcpt,
+            restriction: "reject_rbl_client bl.example",
+            outcome: Outcome::Reject,
+            evidence,
+            micros: 0,
+        }];
+        row
+    };
+    // A day ends in the middle, and a late decision of the day before comes after it; then the program starts again.
+    for rows in [vec![(0, false), (5, false), (3_600, true)], vec![(50_000, false), (7, false), (50_001, false)]] {
+        let journal = open(state.path());
+        for (after, is_listed) in rows {
+            let now = hour + Duration::from_secs(after);
+            journal.append(&if is_listed { listed(1, now) } else { row(1, now) });
+        }
+    }
+    let counts = reader(state.path()).counts().unwrap();
+    let told = counts.iter().map(|count| {
+        (count.hour.duration_since(hour).unwrap().as_secs(), count.verdict, count.restriction, count.list, count.count)
+    });
+    assert_eq!(
+        Vec::from_iter(told),
+        [
+            (0, Verdict::Defer, "check_greylist", "", 3),
+            (3_600, Verdict::Reject, "reject_rbl_client bl.example", "bl.example", 1),
+            (46_800, Verdict::Defer, "check_greylist", "", 2),
+        ]
+    );
+}
