@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::greylister::waits;
 use crate::support::peers::{Peer, present};
 use crate::support::policy::Connection;
 use crate::support::postgrey::{Postgrey, WHITELISTS};
@@ -15,6 +16,26 @@ const START: u64 = 1_700_000_000;
 const SPAN_MAX: u64 = 34 * 86_400;
 const HEADER: &str = "X-Greylist: delayed %t seconds";
 const TEXT: &str = "Come back in %s seconds, %r";
+
+/// Two doors of one host, as behind two MX names: what one was told counts at the other.
+#[test]
+fn two_names_of_one_host_have_one_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let second = format!("unix:{}/second", directory.path().display());
+    let server = program::Server::start(&format!(
+        "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n[greylist]\ndnswl = []\n\
+         [doors.policy]\nlisten = [\"inet:127.0.0.1:0\", \"{second}\"]\n"
+    ));
+    server.await_line(&format!("listening on {second}"));
+    let mut doors = [server.endpoint(), second].map(|endpoint| Connection::open(&endpoint).unwrap());
+    for (door, after, expected) in [(0, 0, true), (1, 5, true), (0, 200, true), (1, 300, false), (0, 301, false)] {
+        assert_eq!(
+            waits(&mut doors[door], after, "203.0.113.7", "a@one.example"),
+            expected,
+            "door {door} after {after} s"
+        );
+    }
+}
 
 /// Senders as they come: with tags, numbers and extensions, and the null sender.
 const SENDERS: &[&str] = &[

@@ -179,7 +179,9 @@ impl Entry {
             Self::Client { count, last, .. } => {
                 writeln!(out, "  client that came back {}\n  last       {}", times(*count), local(*last, SECONDS))
             }
-            Self::Allowed { since, .. } => writeln!(out, "  is never greylisted\n  since      {}", local(*since, SECONDS)),
+            Self::Allowed { since, .. } => {
+                writeln!(out, "  is never greylisted\n  since      {}", local(*since, SECONDS))
+            }
         }?)
     }
 }

@@ -201,7 +201,9 @@ impl Store {
             }
             Place::Valkey(valkey) => {
                 let shared = &valkey.shared;
-                (shared.attempt(&shared.secret().asked(attempt), remember).await, &shared.waits)
+                let asked = shared.secret().asked(attempt);
+                // It has room for a command and its answer: who never asks Valkey does not carry that about.
+                (Box::pin(shared.attempt(&asked, remember)).await, &shared.waits)
             }
         };
         Counters::add(&self.counters().asked, 1);
