@@ -217,8 +217,8 @@ impl Embedded {
 
     /// One of our own users writes to this address.
     pub(crate) fn learn(&self, address: &str, now: SystemTime) {
-        self.engine.standing.learn(address, now, &self.engine.secret);
-        if self.engine.standing.has_unwritten() {
+        self.engine.standing.correspondents.learn(address, now, &self.engine.secret);
+        if self.engine.standing.correspondents.has_unwritten() {
             self.wake();
         }
     }
@@ -226,7 +226,7 @@ impl Embedded {
     /// Allows a name since then, or no more. Says whether that changes anything.
     pub(crate) async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
         // Only the writer changes the list, so that two changes do not overtake each other; here it is asked for room.
-        self.engine.standing.changed(name, since)?;
+        self.engine.standing.allowed.changed(name, since)?;
         let order = Order { allow: Some((name.clone(), since)), ..Order::default() };
         self.commit(order).await.map(|changed| changed > 0)
     }

@@ -182,7 +182,7 @@ impl Store {
     pub fn learn_correspondent(&self, address: &str, now: SystemTime) {
         match &self.0 {
             Place::Embedded(embedded) => embedded.learn(address, now),
-            Place::Valkey(valkey) => valkey.shared.standing.learn(address, now, &valkey.shared.secret()),
+            Place::Valkey(valkey) => valkey.shared.standing.correspondents.learn(address, now, &valkey.shared.secret()),
         }
     }
 

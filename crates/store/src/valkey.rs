@@ -137,7 +137,7 @@ impl Shared {
         let secret = connection.secret(&key, &ours).await?.ok_or(Fault::NoSecret)?;
         if secret != ours {
             *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = secret;
-            self.standing.forget_correspondents();
+            self.standing.correspondents.forget();
             self.correspondents_seen.store(0, Ordering::Relaxed);
             let lost = self.copy().rekey(&secret);
             if lost > 0 {

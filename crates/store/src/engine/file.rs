@@ -230,10 +230,10 @@ fn load_standing(read: &ReadTransaction) -> Result<Standing, Fault> {
     let standing = Standing::default();
     let allowed = read.open_table(ALLOWED)?;
     let names = allowed.iter()?.map(|row| row.map(|(name, since)| (name.value().to_owned(), since.value())));
-    standing.allow(names.collect::<Result<_, _>>()?);
+    standing.allowed.replace(names.collect::<Result<_, _>>()?);
     let correspondents = read.open_table(CORRESPONDENTS)?;
     let learnt = correspondents.iter()?.map(|row| row.map(|(key, last)| (Key(key.value()), last.value())));
-    standing.take_on(learnt.collect::<Result<Vec<_>, _>>()?);
+    standing.correspondents.take_on(learnt.collect::<Result<Vec<_>, _>>()?);
     Ok(standing)
 }
 

@@ -141,9 +141,10 @@ impl Writer {
             }
         }
         found.into_iter().for_each(|(key, place)| batch.forget(key, place));
-        batch.correspondents = self.engine.standing.take_unwritten();
-        batch.allowed = self.lacks_allowed.then(|| self.engine.standing.allowed());
-        let ordered = order.allow.as_ref().and_then(|(name, since)| self.engine.standing.changed(name, *since).ok());
+        batch.correspondents = self.engine.standing.correspondents.take_unwritten();
+        batch.allowed = self.lacks_allowed.then(|| self.engine.standing.allowed.names());
+        let ordered =
+            order.allow.as_ref().and_then(|(name, since)| self.engine.standing.allowed.changed(name, *since).ok());
         if let Some((names, true)) = ordered {
             batch.allowed = Some(names);
         }
@@ -156,7 +157,7 @@ impl Writer {
         self.log = log;
         self.failing = false;
         if let Some(names) = batch.allowed {
-            self.engine.standing.allow(names);
+            self.engine.standing.allowed.replace(names);
             self.lacks_allowed = false;
         }
         self.engine.head.store(log.next_block, Ordering::SeqCst);
@@ -243,7 +244,7 @@ impl Writer {
 
     /// What the batch held waits again.
     fn abandon(&mut self, batch: &mut Batch) {
-        self.engine.standing.put_back(mem::take(&mut batch.correspondents));
+        self.engine.standing.correspondents.put_back(mem::take(&mut batch.correspondents));
         self.lacks_allowed |= batch.allowed.is_some();
         let table = &self.engine.table;
         table.numbers().for_each(|number| table.free(table.shard(number).abandon_writing()));
@@ -253,7 +254,7 @@ impl Writer {
     fn lose_file(&mut self, next_row: u64) {
         let table = &self.engine.table;
         table.numbers().for_each(|number| table.shard(number).lose_file());
-        self.engine.standing.lose();
+        self.engine.standing.correspondents.lose();
         self.lacks_allowed = true;
         self.log = Log { next_block: self.log.next_block, next_row, octets: 0, records: 0 };
     }

@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>, tr
         match connected {
             Ok(connection) => {
                 // It may have lost what it was told, or be another one.
-                shared.standing.lose();
+                shared.standing.correspondents.lose();
                 shared.correspondents_seen.store(0, Ordering::Relaxed);
                 let number = shared.take_on(connection.clone());
                 let _ = tried.try_send(());
