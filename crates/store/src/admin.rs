@@ -168,7 +168,7 @@ impl Store {
         }
     }
 
-    fn standing(&self) -> &Standing {
+    pub(crate) fn standing(&self) -> &Standing {
         match &self.0 {
             Place::Embedded(embedded) => &embedded.engine.standing,
             Place::Valkey(valkey) => &valkey.shared.standing,

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod ban;
 mod complaint;
 mod config;
 mod counters;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use admin::{Cursor, ListedClient, ListedTriplet, Page, Stats};
+pub use ban::{Ban, BanChange};
 pub use config::Config;
 pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};

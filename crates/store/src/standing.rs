@@ -1,12 +1,15 @@
-//! Who need not wait whatever is remembered of them: whom an administrator allows, and to whom our own users write.
+//! What is known of clients and senders besides their attempts: whom an administrator allows, to whom our own users write,
+//! who is banned.
 //!
 //! All of it is in memory, on every host; the engines see to it that it is remembered.
 
 mod allowed;
+mod bans;
 mod correspondents;
 
 pub(crate) use self::allowed::{ALLOWED_MAX, AllowList, Names};
 pub use self::allowed::{Allowed, AllowedName};
+pub(crate) use self::bans::Bans;
 pub(crate) use self::correspondents::{CORRESPONDENTS_MAX, Correspondents};
 use crate::greylist::{Attempt, Greylisted};
 use crate::key::Secret;
@@ -15,6 +18,7 @@ use crate::key::Secret;
 pub(crate) struct Standing {
     pub allowed: AllowList,
     pub correspondents: Correspondents,
+    pub bans: Bans,
 }
 
 impl Standing {

@@ -15,6 +15,7 @@ use super::batch::{JournalRow, after};
 use super::record::Damaged;
 use super::table::Table;
 use super::waits::Waits;
+use crate::ban::{Ban, BanChange};
 use crate::greylist::unix;
 use crate::key::{Key, Print, Secret};
 use crate::standing::Standing;
@@ -37,6 +38,8 @@ pub(crate) const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("gre
 pub(crate) const ALLOWED: TableDefinition<&str, u32> = TableDefinition::new("greylist_allowed");
 /// By key: when one of ours has last written to somebody.
 pub(crate) const CORRESPONDENTS: TableDefinition<u128, u32> = TableDefinition::new("greylist_correspondents");
+/// By network: what its ban is.
+pub(crate) const BANS: TableDefinition<&str, &[u8]> = TableDefinition::new("bans");
 
 /// What redb itself may keep in memory.
 const CACHE_MAX: usize = 16 << 20;
@@ -234,6 +237,12 @@ fn load_standing(read: &ReadTransaction) -> Result<Standing, Fault> {
     let correspondents = read.open_table(CORRESPONDENTS)?;
     let learnt = correspondents.iter()?.map(|row| row.map(|(key, last)| (Key(key.value()), last.value())));
     standing.correspondents.take_on(learnt.collect::<Result<Vec<_>, _>>()?);
+    for row in read.open_table(BANS)?.iter()? {
+        let (network, ban) = row?;
+        let network = network.value().parse().map_err(|_| Damaged)?;
+        let ban = Ban::read(network, ban.value()).ok_or(Damaged)?;
+        standing.bans.apply([BanChange::Banned(ban)]);
+    }
     Ok(standing)
 }
 
@@ -241,6 +250,7 @@ fn load_standing(read: &ReadTransaction) -> Result<Standing, Fault> {
 fn with_standing(write: &WriteTransaction) -> Result<(), Fault> {
     write.open_table(ALLOWED)?;
     write.open_table(CORRESPONDENTS)?;
+    write.open_table(BANS)?;
     Ok(())
 }
 

@@ -94,7 +94,7 @@ async fn look_after(
         let looked = async {
             shared.write_back(&connection).await?;
             within(LOOK_MAX, shared.write_waits(&mut connection)).await?;
-            shared.exchange_standing(&mut connection).await?;
+            shared.exchange_standing(&mut connection, number).await?;
             within(LOOK_MAX, shared.agree(&mut connection)).await
         };
         if *stop.borrow() || stop.has_changed().is_err() {

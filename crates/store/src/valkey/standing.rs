@@ -14,8 +14,8 @@ use crate::greylist::Seconds;
 use crate::key::Key;
 use crate::standing::{ALLOWED_MAX, AllowedName, CORRESPONDENTS_MAX};
 
-/// How many correspondents go in one command.
-const TOGETHER: usize = 1_000;
+/// How many entries go in one command.
+pub(crate) const TOGETHER: usize = 1_000;
 /// So many seconds are asked for again: another host may have told late.
 const OVERLAP: Seconds = 10;
 
@@ -37,8 +37,8 @@ impl Valkey {
 }
 
 impl Shared {
-    /// Tells Valkey of correspondents that it does not know, and learns what other hosts have told it.
-    pub(crate) async fn exchange_standing(&self, connection: &mut Connection) -> Result<(), Fault> {
+    /// By the connection of this number: tells Valkey of correspondents that it does not know, and learns what other hosts have told it.
+    pub(crate) async fn exchange_standing(&self, connection: &mut Connection, number: u64) -> Result<(), Fault> {
         let allowed = self.own_key("allowed");
         let names: BTreeMap<String, Seconds> = within(LOOK_MAX, connection.ask(cmd("HGETALL").arg(allowed))).await?;
         self.standing.allowed.replace(names.into_iter().take(ALLOWED_MAX).collect());
@@ -48,7 +48,8 @@ impl Shared {
             self.standing.correspondents.put_back(unwritten);
         }
         told?;
-        self.learn_correspondents(connection).await
+        self.learn_correspondents(connection).await?;
+        self.learn_bans(connection, number).await
     }
 
     async fn tell_correspondents(
