@@ -1,8 +1,10 @@
 //! The only code that remembers.
 //!
 //! [`Store`] answers for greylisting: [`Store::greylist`] takes one attempt to deliver and says what follows from it, as
-//! postgrey does. It remembers in one file of the state directory, written within 50 ms, in a Valkey that several hosts
-//! share, or in memory alone. What it cannot remember it does not hold against anybody: whoever asks gets [`Unavailable`] and lets the mail pass.
+//! postgrey does. It knows who is banned: those who ban and those who shut out meet at [`Store::ban`] and
+//! [`Store::subscribe`]. It remembers in one file of the state directory, written within 50 ms, in a Valkey that several
+//! hosts share, or in memory alone. What it cannot remember it does not hold against anybody: whoever asks gets
+//! [`Unavailable`] and lets the mail pass.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -94,7 +96,7 @@ pub enum Unavailable {
     /// The disk is too slow for what is to be remembered, or other hosts change the same entry all the time.
     #[error("too much is to be remembered at once")]
     Busy,
-    /// The file has reached `store.size_max`.
+    /// The file has reached `store.size_max`, or as many names are allowed or networks banned as may be.
     #[error("the store is full")]
     Full,
     /// The file cannot be read.
