@@ -84,8 +84,9 @@ impl Bans {
 
     /// This is remembered from now on. Those who subscribed hear of what changes.
     pub(crate) fn apply(&self, changes: impl IntoIterator<Item = BanChange>) {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
+            // They may be many, and somebody's mail may wait to be looked up. Under the lock they are told in their order.
+            let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
             if list.apply(&change) {
                 // Nobody may have subscribed.
                 let _ = self.subscribers.send(change);
