@@ -11,6 +11,7 @@ mod index;
 mod reader;
 mod record;
 mod shard;
+mod standing;
 mod sweep;
 mod table;
 mod waits;

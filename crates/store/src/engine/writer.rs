@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use redb::{Database, WriteTransaction};
+use redb::Database;
 use tokio::sync::oneshot;
 
 use super::Engine;
 use super::batch::Batch;
-use super::file::{ALLOWED, BANS, BLOCKS, CORRESPONDENTS, Fault, JOURNAL, Log, META};
+use super::file::{BLOCKS, Fault, JOURNAL, Log, META};
 use super::record::Record;
+use super::standing;
 use super::sweep::{Tables, sweep};
 use crate::Unavailable;
 use crate::ban::BanChange;
@@ -145,41 +146,10 @@ impl Writer {
             }
         }
         found.into_iter().for_each(|(key, place)| batch.forget(key, place));
-        self.gather_standing(&mut batch);
-        let changed = self.gather_ordered(order, &mut batch);
+        batch.gather_standing(&self.engine.standing, self.lacks_standing);
+        let changed = batch.gather_ordered(&self.engine.standing, order);
         batch.ordered = changed.map(|changed| changed + batch.forgotten.len() as u64);
         batch
-    }
-
-    /// What stands and is not written.
-    fn gather_standing(&self, batch: &mut Batch) {
-        let standing = &self.engine.standing;
-        batch.correspondents = standing.correspondents.take_unwritten();
-        batch.anew = self.lacks_standing;
-        if batch.anew {
-            batch.allowed = Some(standing.allowed.names());
-            batch.bans.extend(standing.bans.all().into_iter().map(BanChange::Banned));
-        }
-    }
-
-    /// What is ordered of what stands; says whether that changes anything. Nobody else changes it, so that two orders do not
-    /// overtake each other.
-    fn gather_ordered(&self, order: &Order, batch: &mut Batch) -> Result<u64, Unavailable> {
-        let standing = &self.engine.standing;
-        if let Some((name, since)) = &order.allow {
-            let (names, changes) = standing.allowed.changed(name, *since)?;
-            if changes {
-                batch.allowed = Some(names);
-            }
-            return Ok(changes.into());
-        }
-        let Some(wanted) = &order.ban else { return Ok(0) };
-        if !wanted.counts(standing.bans.of(wanted.network()).as_ref()) {
-            return Ok(0);
-        }
-        batch.bans.extend(standing.bans.room_for(wanted)?);
-        batch.bans.push(wanted.clone());
-        Ok(1)
     }
 
     /// The batch is on the disk.
@@ -318,39 +288,10 @@ fn write(
             log.octets += row.octets;
             log.records += row.records();
         }
-        write_standing(&write, batch)?;
+        standing::write(&write, batch)?;
         write.open_table(META)?.insert("waits", engine.waits.write().as_slice())?;
     }
     write.commit()?;
     log.next_block = batch.next;
-    Ok(())
-}
-
-fn write_standing(write: &WriteTransaction, batch: &Batch) -> Result<(), Fault> {
-    if let Some(names) = &batch.allowed {
-        let mut allowed = write.open_table(ALLOWED)?;
-        allowed.retain(|name, _| names.contains_key(name))?;
-        for (name, since) in names {
-            allowed.insert(name.as_str(), since)?;
-        }
-    }
-    if batch.anew {
-        write.delete_table(BANS)?;
-    }
-    let mut bans = write.open_table(BANS)?;
-    for change in &batch.bans {
-        let network = change.network().to_string();
-        match change.ban() {
-            Some(ban) => drop(bans.insert(network.as_str(), ban.write().as_slice())?),
-            None => drop(bans.remove(network.as_str())?),
-        }
-    }
-    let mut correspondents = write.open_table(CORRESPONDENTS)?;
-    for (key, last) in &batch.correspondents {
-        match last {
-            Some(last) => drop(correspondents.insert(key.0, last)?),
-            None => drop(correspondents.remove(key.0)?),
-        }
-    }
     Ok(())
 }
