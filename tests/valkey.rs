@@ -2,6 +2,7 @@
 
 mod answers;
 mod away;
+mod bans;
 mod ways;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What Valkey has: any octets are an entry or none; and its URL: any text is one or a complaint, and shows no password.
+//! What Valkey has: any octets are an entry or none, and a ban or none; and its URL: any text is one or a complaint, and shows no password.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

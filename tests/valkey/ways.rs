@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{gate, gate_with, section};
+use super::{bans, gate, gate_with, section};
 use crate::support::greylister::Gate;
 use crate::support::peers::{Peer, present};
 use crate::support::program;
@@ -25,7 +25,7 @@ fn a_user_needs_few_rights_and_the_right_password() {
     let redis = Redis::start(&[]);
     // As in the manual.
     let user = "acl setuser portcullis on >se@cret ~portcullis:* resetchannels -@all +ping +get +set +del +eval +scan \
-                +hincrby +hgetall +hsetnx +hdel +zadd +zrem +zrangebyscore +zremrangebyrank +select";
+                +hincrby +hget +hgetall +hmget +hscan +hset +hsetnx +hdel +zadd +zrem +zrangebyscore +zremrangebyrank +select";
     let told = redis.cli(&user.split_whitespace().collect::<Vec<_>>());
     assert_eq!(told.trim(), "OK");
     redis.cli(&["acl", "setuser", "default", "off"]);
@@ -33,6 +33,7 @@ fn a_user_needs_few_rights_and_the_right_password() {
         section(&format!("valkey://{user}:{password}@127.0.0.1:{}/{database}", redis.port))
     };
     let [gate, _] = check([(); 2].map(|()| gate_with(&url("portcullis", "se%40cret", "0"))));
+    bans::check(&format!("valkey://portcullis:se%40cret@127.0.0.1:{}/0", redis.port));
     assert!(gate.told(&["stats"], 0).contains("           1  triplets came back"));
     assert_eq!(gate.objects(&["forget", "a@one.example"], 0)[0]["forgotten"], 1);
 
@@ -150,6 +151,7 @@ fn a_cluster_has_all_together() {
     let mut nodes = Redis::cluster();
     let url = format!("valkey+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
     let [one, other] = check([(); 2].map(|()| gate(&url)));
+    bans::check(&url);
     for number in 0..60 {
         assert!(one.waits(0, "203.0.113.7", &format!("s{number}@many.example")));
     }

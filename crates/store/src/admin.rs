@@ -158,7 +158,7 @@ impl Store {
     #[must_use]
     pub fn allowed(&self) -> Vec<Allowed> {
         let allowed = |(name, since): (String, _)| Some(Allowed { name: name.parse().ok()?, since: time(since) });
-        self.standing().allowed().into_iter().filter_map(allowed).collect()
+        self.standing().allowed.names().into_iter().filter_map(allowed).collect()
     }
 
     async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
@@ -168,7 +168,7 @@ impl Store {
         }
     }
 
-    fn standing(&self) -> &Standing {
+    pub(crate) fn standing(&self) -> &Standing {
         match &self.0 {
             Place::Embedded(embedded) => &embedded.engine.standing,
             Place::Valkey(valkey) => &valkey.shared.standing,
@@ -185,8 +185,8 @@ impl Store {
             Place::Valkey(valkey) => valkey.stats().await,
         }?;
         let standing = self.standing();
-        stats.allowed = standing.allowed().len() as u64;
-        stats.correspondents = standing.correspondents_len() as u64;
+        stats.allowed = standing.allowed.names().len() as u64;
+        stats.correspondents = standing.correspondents.len() as u64;
         Ok(stats)
     }
 }

@@ -11,6 +11,7 @@ mod index;
 mod reader;
 mod record;
 mod shard;
+mod standing;
 mod sweep;
 mod table;
 mod waits;
@@ -38,6 +39,7 @@ use self::table::{Missing, Mode};
 pub(crate) use self::waits::Waits;
 pub(crate) use self::writer::Order;
 use self::writer::{Command, Writer};
+use crate::ban::BanChange;
 use crate::complaint::Complaint;
 use crate::counters::Counters;
 use crate::greylist::{Greylisted, Seconds};
@@ -217,18 +219,21 @@ impl Embedded {
 
     /// One of our own users writes to this address.
     pub(crate) fn learn(&self, address: &str, now: SystemTime) {
-        self.engine.standing.learn(address, now, &self.engine.secret);
-        if self.engine.standing.has_unwritten() {
+        self.engine.standing.correspondents.learn(address, now, &self.engine.secret);
+        if self.engine.standing.correspondents.has_unwritten() {
             self.wake();
         }
     }
 
     /// Allows a name since then, or no more. Says whether that changes anything.
     pub(crate) async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
-        // Only the writer changes the list, so that two changes do not overtake each other; here it is asked for room.
-        self.engine.standing.changed(name, since)?;
         let order = Order { allow: Some((name.clone(), since)), ..Order::default() };
         self.commit(order).await.map(|changed| changed > 0)
+    }
+
+    /// Bans a network, or no more. Says whether that changes anything.
+    pub(crate) async fn change_ban(&self, change: BanChange) -> Result<bool, Unavailable> {
+        self.commit(Order { ban: Some(change), ..Order::default() }).await.map(|changed| changed > 0)
     }
 
     /// Writes all that waits, and what is ordered; says how many entries that concerned.
@@ -238,7 +243,7 @@ impl Embedded {
             TrySendError::Full(_) => Unavailable::Busy,
             TrySendError::Disconnected(_) => Unavailable::Closed,
         })?;
-        done.await.ok().flatten().ok_or(Unavailable::Unwritable)
+        done.await.unwrap_or(Err(Unavailable::Closed))
     }
 
     /// Writes what waits, and ends the threads.

@@ -1,12 +1,15 @@
 //! The only code that remembers.
 //!
 //! [`Store`] answers for greylisting: [`Store::greylist`] takes one attempt to deliver and says what follows from it, as
-//! postgrey does. It remembers in one file of the state directory, written within 50 ms, in a Valkey that several hosts
-//! share, or in memory alone. What it cannot remember it does not hold against anybody: whoever asks gets [`Unavailable`] and lets the mail pass.
+//! postgrey does. It knows who is banned: those who ban and those who shut out meet at [`Store::ban`] and
+//! [`Store::subscribe`]. It remembers in one file of the state directory, written within 50 ms, in a Valkey that several
+//! hosts share, or in memory alone. What it cannot remember it does not hold against anybody: whoever asks gets
+//! [`Unavailable`] and lets the mail pass.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod ban;
 mod complaint;
 mod config;
 mod counters;
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use admin::{Cursor, ListedClient, ListedTriplet, Page, Stats};
+pub use ban::{Ban, BanChange};
 pub use config::Config;
 pub use counters::Counters;
 pub use greylist::{Attempt, Greylisted, Terms};
@@ -92,7 +96,7 @@ pub enum Unavailable {
     /// The disk is too slow for what is to be remembered, or other hosts change the same entry all the time.
     #[error("too much is to be remembered at once")]
     Busy,
-    /// The file has reached `store.size_max`.
+    /// The file has reached `store.size_max`, or as many names are allowed or networks banned as may be.
     #[error("the store is full")]
     Full,
     /// The file cannot be read.
@@ -182,7 +186,7 @@ impl Store {
     pub fn learn_correspondent(&self, address: &str, now: SystemTime) {
         match &self.0 {
             Place::Embedded(embedded) => embedded.learn(address, now),
-            Place::Valkey(valkey) => valkey.shared.standing.learn(address, now, &valkey.shared.secret()),
+            Place::Valkey(valkey) => valkey.shared.standing.correspondents.learn(address, now, &valkey.shared.secret()),
         }
     }
 

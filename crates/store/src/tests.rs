@@ -1,6 +1,7 @@
 //! The store as its users see it, with a memory so small that everything goes through the file.
 
 mod admin;
+mod bans;
 mod crash;
 mod damage;
 pub(crate) mod figures;

@@ -9,6 +9,7 @@
 mod address;
 mod admin;
 mod attempt;
+mod bans;
 mod connection;
 mod copy;
 mod dial;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) use self::address::Address;
+use self::bans::Seen;
 use self::connection::Connection;
 use self::copy::Copy;
 use self::dial::{Dialer, Fault};
@@ -56,6 +58,8 @@ pub(crate) struct Shared {
     pub standing: Standing,
     /// Up to when we have learnt of correspondents.
     correspondents_seen: AtomicU32,
+    /// What we have learnt of bans; held by whoever changes or reads them.
+    bans_seen: tokio::sync::Mutex<Seen>,
     pub counters: Counters,
     complaint: Complaint,
     closed: AtomicBool,
@@ -83,6 +87,7 @@ impl Valkey {
             waits: Waits::default(),
             standing: Standing::default(),
             correspondents_seen: AtomicU32::new(0),
+            bans_seen: tokio::sync::Mutex::default(),
             counters: Counters::default(),
             complaint: Complaint::default(),
             closed: AtomicBool::new(false),
@@ -137,7 +142,7 @@ impl Shared {
         let secret = connection.secret(&key, &ours).await?.ok_or(Fault::NoSecret)?;
         if secret != ours {
             *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = secret;
-            self.standing.forget_correspondents();
+            self.standing.correspondents.forget();
             self.correspondents_seen.store(0, Ordering::Relaxed);
             let lost = self.copy().rekey(&secret);
             if lost > 0 {

@@ -3,6 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use super::record::{Damaged, Record};
+use crate::Unavailable;
+use crate::ban::BanChange;
 use crate::greylist::Seconds;
 use crate::key::{Key, Print};
 use crate::standing::Names;
@@ -48,10 +50,16 @@ pub(crate) struct Batch {
     pub moves: Vec<Move>,
     /// What an administrator wants forgotten.
     pub forgotten: Vec<(Key, u32)>,
+    /// How many entries concern what was ordered.
+    pub ordered: Result<u64, Unavailable>,
+    /// The file has nothing of what stands: neither names nor bans.
+    pub anew: bool,
     /// The names that are allowed, if they change.
     pub allowed: Option<Names>,
     /// When one of ours has last written to somebody; nothing where that is forgotten.
     pub correspondents: FxHashMap<Key, Option<Seconds>>,
+    /// The bans that change.
+    pub bans: Vec<BanChange>,
 }
 
 impl Batch {
@@ -64,14 +72,18 @@ impl Batch {
             journal: Vec::new(),
             moves: Vec::new(),
             forgotten: Vec::new(),
+            ordered: Ok(0),
+            anew: false,
             allowed: None,
             correspondents: FxHashMap::default(),
+            bans: Vec::new(),
         }
     }
 
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.moves.is_empty() && self.forgotten.is_empty() && self.allowed.is_none() && self.correspondents.is_empty()
+        let has_entries = !self.moves.is_empty() || !self.forgotten.is_empty();
+        !has_entries && self.allowed.is_none() && self.correspondents.is_empty() && self.bans.is_empty()
     }
 
     /// Writes an entry. Its old place is removed by the journal, unless the whole old block is.

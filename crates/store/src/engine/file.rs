@@ -13,16 +13,17 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 
 use super::batch::{JournalRow, after};
 use super::record::Damaged;
+use super::standing;
 use super::table::Table;
 use super::waits::Waits;
 use crate::greylist::unix;
-use crate::key::{Key, Print, Secret};
+use crate::key::{Print, Secret};
 use crate::standing::Standing;
 
 /// The schema that this program writes.
 pub(crate) const SCHEMA: u64 = 2;
 /// What leads from each older schema to the next one: the first from 1 to 2.
-const UPGRADES: [Upgrade; SCHEMA as usize - 1] = [with_standing];
+const UPGRADES: [Upgrade; SCHEMA as usize - 1] = [standing::create];
 
 type Upgrade = fn(&WriteTransaction) -> Result<(), Fault>;
 
@@ -32,11 +33,6 @@ pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("grey
 pub(crate) const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("greylist_journal");
 /// By number: entries, the oldest first.
 pub(crate) const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("greylist_blocks");
-
-/// The names that an administrator allows, and since when.
-pub(crate) const ALLOWED: TableDefinition<&str, u32> = TableDefinition::new("greylist_allowed");
-/// By key: when one of ours has last written to somebody.
-pub(crate) const CORRESPONDENTS: TableDefinition<u128, u32> = TableDefinition::new("greylist_correspondents");
 
 /// What redb itself may keep in memory.
 const CACHE_MAX: usize = 16 << 20;
@@ -212,7 +208,7 @@ fn upgraded(database: Database, secret: Secret) -> Result<Database, Fault> {
     steps.iter().try_for_each(|step| step(&write))?;
     write.open_table(JOURNAL)?;
     write.open_table(BLOCKS)?;
-    with_standing(&write)?;
+    standing::create(&write)?;
     write.commit()?;
     Ok(database)
 }
@@ -223,25 +219,7 @@ fn load(database: &Database, table: &Table) -> Result<Contents, Fault> {
     let meta = read.open_table(META)?;
     let secret = meta.get("secret")?.and_then(|secret| secret.value().try_into().ok()).ok_or(Damaged)?;
     let waits = meta.get("waits")?.map(|waits| Waits::read(waits.value())).transpose()?.unwrap_or_default();
-    Ok(Contents { secret: Secret(secret), log: load_journal(&read, table)?, waits, standing: load_standing(&read)? })
-}
-
-fn load_standing(read: &ReadTransaction) -> Result<Standing, Fault> {
-    let standing = Standing::default();
-    let allowed = read.open_table(ALLOWED)?;
-    let names = allowed.iter()?.map(|row| row.map(|(name, since)| (name.value().to_owned(), since.value())));
-    standing.allow(names.collect::<Result<_, _>>()?);
-    let correspondents = read.open_table(CORRESPONDENTS)?;
-    let learnt = correspondents.iter()?.map(|row| row.map(|(key, last)| (Key(key.value()), last.value())));
-    standing.take_on(learnt.collect::<Result<Vec<_>, _>>()?);
-    Ok(standing)
-}
-
-/// From schema 1 to 2.
-fn with_standing(write: &WriteTransaction) -> Result<(), Fault> {
-    write.open_table(ALLOWED)?;
-    write.open_table(CORRESPONDENTS)?;
-    Ok(())
+    Ok(Contents { secret: Secret(secret), log: load_journal(&read, table)?, waits, standing: standing::load(&read)? })
 }
 
 /// Plays the journal: what each commit added, and what it removed of what older ones had added.

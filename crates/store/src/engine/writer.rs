@@ -6,14 +6,17 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use redb::{Database, WriteTransaction};
+use redb::Database;
 use tokio::sync::oneshot;
 
 use super::Engine;
 use super::batch::Batch;
-use super::file::{ALLOWED, BLOCKS, CORRESPONDENTS, Fault, JOURNAL, Log, META};
+use super::file::{BLOCKS, Fault, JOURNAL, Log, META};
 use super::record::Record;
+use super::standing;
 use super::sweep::{Tables, sweep};
+use crate::Unavailable;
+use crate::ban::BanChange;
 use crate::counters::Counters;
 use crate::greylist::{Seconds, Terms};
 use crate::key::Key;
@@ -30,17 +33,19 @@ pub(crate) enum Command {
     /// There is something to write, or the end has come.
     Wake,
     /// Writes all that waits, and what is ordered, at once. The answer comes when it is on the disk: how many entries the
-    /// order concerned, or nothing if it failed.
-    Commit { order: Order, reply: oneshot::Sender<Option<u64>> },
+    /// order concerned.
+    Commit { order: Order, reply: oneshot::Sender<Result<u64, Unavailable>> },
 }
 
-/// What an administrator wants.
+/// What an administrator or a jail wants.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Forget these entries, where they still are in these places.
     pub forget: Vec<(Key, u32)>,
     /// Allow this name since then, or no more.
     pub allow: Option<(AllowedName, Option<Seconds>)>,
+    /// Ban a network, or no more.
+    pub ban: Option<BanChange>,
 }
 
 /// The writer's own.
@@ -49,15 +54,15 @@ pub(crate) struct Writer {
     engine: Arc<Engine>,
     log: Log,
     failing: bool,
-    /// The file does not have the names that are allowed.
-    lacks_allowed: bool,
+    /// The file does not have the names that are allowed, nor the bans.
+    lacks_standing: bool,
     crowded: bool,
     latest: Option<(Seconds, Terms)>,
 }
 
 impl Writer {
     pub(crate) fn new(engine: Arc<Engine>, log: Log) -> Self {
-        Self { engine, log, failing: false, lacks_allowed: false, crowded: false, latest: None }
+        Self { engine, log, failing: false, lacks_standing: false, crowded: false, latest: None }
     }
 
     /// Writes until the store is closed or nobody has it any more, and then what is left.
@@ -69,7 +74,7 @@ impl Writer {
                 None => break,
             }
         }
-        if self.commit(&Order::default()).is_none() {
+        if self.commit(&Order::default()).is_err() {
             tracing::error!("the store was closed with changes that could not be written");
         }
         self.engine.file.close();
@@ -94,34 +99,34 @@ impl Writer {
     }
 
     /// Writes what waits and what is ordered; says how many entries the order concerned.
-    fn commit(&mut self, order: &Order) -> Option<u64> {
+    fn commit(&mut self, order: &Order) -> Result<u64, Unavailable> {
         self.engine.awake.store(false, Ordering::SeqCst);
         if self.failing && !self.reopened() {
-            return None;
+            return Err(Unavailable::Unwritable);
         }
         let mut batch = self.gather(order);
-        let ordered = batch.forgotten.len() as u64 + u64::from(order.allow.is_some() && batch.allowed.is_some());
+        let ordered = batch.ordered;
         if batch.is_empty() {
-            return Some(0);
+            return ordered;
         }
         let mut log = self.log;
         let (engine, latest) = (&self.engine, self.latest);
         match engine.file.with(|database| write(engine, database, &mut log, &mut batch, latest)) {
             Ok(()) => {
                 self.settle(log, batch);
-                Some(ordered)
+                ordered
             }
             Err(fault) => {
                 self.engine.complain("write", &fault);
-                self.recover(fault, log, batch).then_some(ordered)
+                if self.recover(fault, log, batch) { ordered } else { Err(Unavailable::Unwritable) }
             }
         }
     }
 
     /// Everything that changed since the last commit, and what is ordered.
     fn gather(&mut self, order: &Order) -> Batch {
-        let table = &self.engine.table;
         let mut batch = Batch::new(self.log.next_block, 0);
+        let table = &self.engine.table;
         let mut found = Vec::new();
         for (key, place) in &order.forget {
             let mut shard = table.shard_of(*key);
@@ -141,12 +146,9 @@ impl Writer {
             }
         }
         found.into_iter().for_each(|(key, place)| batch.forget(key, place));
-        batch.correspondents = self.engine.standing.take_unwritten();
-        batch.allowed = self.lacks_allowed.then(|| self.engine.standing.allowed());
-        let ordered = order.allow.as_ref().and_then(|(name, since)| self.engine.standing.changed(name, *since).ok());
-        if let Some((names, true)) = ordered {
-            batch.allowed = Some(names);
-        }
+        batch.gather_standing(&self.engine.standing, self.lacks_standing);
+        let changed = batch.gather_ordered(&self.engine.standing, order);
+        batch.ordered = changed.map(|changed| changed + batch.forgotten.len() as u64);
         batch
     }
 
@@ -156,9 +158,10 @@ impl Writer {
         self.log = log;
         self.failing = false;
         if let Some(names) = batch.allowed {
-            self.engine.standing.allow(names);
-            self.lacks_allowed = false;
+            self.engine.standing.allowed.replace(names);
         }
+        self.engine.standing.bans.apply(batch.bans);
+        self.lacks_standing = false;
         self.engine.head.store(log.next_block, Ordering::SeqCst);
         for moves in batch.moves.chunk_by(|one, other| one.key.print().shard() == other.key.print().shard()) {
             let Some(first) = moves.first() else { continue };
@@ -243,8 +246,8 @@ impl Writer {
 
     /// What the batch held waits again.
     fn abandon(&mut self, batch: &mut Batch) {
-        self.engine.standing.put_back(mem::take(&mut batch.correspondents));
-        self.lacks_allowed |= batch.allowed.is_some();
+        self.engine.standing.correspondents.put_back(mem::take(&mut batch.correspondents));
+        self.lacks_standing |= batch.allowed.is_some() || !batch.bans.is_empty();
         let table = &self.engine.table;
         table.numbers().for_each(|number| table.free(table.shard(number).abandon_writing()));
     }
@@ -253,8 +256,8 @@ impl Writer {
     fn lose_file(&mut self, next_row: u64) {
         let table = &self.engine.table;
         table.numbers().for_each(|number| table.shard(number).lose_file());
-        self.engine.standing.lose();
-        self.lacks_allowed = true;
+        self.engine.standing.correspondents.lose();
+        self.lacks_standing = true;
         self.log = Log { next_block: self.log.next_block, next_row, octets: 0, records: 0 };
     }
 }
@@ -285,28 +288,10 @@ fn write(
             log.octets += row.octets;
             log.records += row.records();
         }
-        write_standing(&write, batch)?;
+        standing::write(&write, batch)?;
         write.open_table(META)?.insert("waits", engine.waits.write().as_slice())?;
     }
     write.commit()?;
     log.next_block = batch.next;
-    Ok(())
-}
-
-fn write_standing(write: &WriteTransaction, batch: &Batch) -> Result<(), Fault> {
-    if let Some(names) = &batch.allowed {
-        let mut allowed = write.open_table(ALLOWED)?;
-        allowed.retain(|name, _| names.contains_key(name))?;
-        for (name, since) in names {
-            allowed.insert(name.as_str(), since)?;
-        }
-    }
-    let mut correspondents = write.open_table(CORRESPONDENTS)?;
-    for (key, last) in &batch.correspondents {
-        match last {
-            Some(last) => drop(correspondents.insert(key.0, last)?),
-            None => drop(correspondents.remove(key.0)?),
-        }
-    }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use facts::Network;
+
 use super::*;
 
 const DIRECTORY: &str = "PORTCULLIS_STORE_TEST_DIRECTORY";
@@ -25,6 +27,11 @@ fn own_directory() -> Option<std::path::PathBuf> {
     std::env::var_os(DIRECTORY).map(Into::into)
 }
 
+/// The one that is banned with this attempt.
+fn network(number: u32) -> Network {
+    Network::containing(Ipv4Addr::from(number).into(), 32).unwrap()
+}
+
 /// Attempts without end; after each commit it says how many there were.
 #[test]
 #[ignore = "a child of another test"]
@@ -41,6 +48,11 @@ fn writes_until_killed() {
                 let name = |number: u32| format!("n{}.example", number / 300 % 500).parse().unwrap();
                 store.disallow(&name(number - 300)).await.unwrap();
                 store.allow(&name(number), time(number)).await.unwrap();
+                // Every other ban is taken back.
+                if number % 600 == 0 {
+                    store.unban(network(number - 300)).await.unwrap();
+                }
+                store.ban(bans::ban(&network(number).to_string(), number, None)).await.unwrap();
                 println!("committed {number}");
                 attempt(&store, number, number - 1, 1_000).await.unwrap();
             }
@@ -64,6 +76,11 @@ fn a_killed_process_loses_nothing_committed() {
         // The child may have been killed between a change and the word of it.
         let allowed = store.allowed().into_iter().map(|allowed| crate::greylist::unix(allowed.since)).max();
         assert!(allowed >= Some(committed), "{allowed:?} is before {committed}");
+        for number in (300..=committed).step_by(300) {
+            let is_banned = store.banned(network(number).address(), time(number)).is_some();
+            assert!(is_banned || number % 600 != 0, "{number} of {committed} is not banned");
+            assert!(!is_banned || number % 600 == 0 || number == committed, "{number} of {committed} is banned");
+        }
         run(async {
             for number in (1..=committed).filter(|number| number % 300 != 299) {
                 let answer = attempt_on(&store, number, number, 1_001, &TERMS, false).await;

@@ -118,6 +118,8 @@ fn a_file_damaged_while_it_is_open_is_replaced() {
     let directory = filled();
     let path = directory.path().join(FILE);
     let store = open_tiny(directory.path(), 64 << 20);
+    let banned = bans::ban("192.0.2.0/24", 7, None);
+    assert_eq!(run(store.ban(banned.clone())), Ok(true));
     let len = fs::metadata(&path).unwrap().len();
     File::options().write(true).open(&path).unwrap().write_all(&vec![0xa5; len as usize]).unwrap();
     run(async {
@@ -134,6 +136,7 @@ fn a_file_damaged_while_it_is_open_is_replaced() {
     drop(store);
     let store = open_tiny(directory.path(), 64 << 20);
     assert_eq!(run(attempt(&store, 9_000, 9_000, 300_000)), Ok(Greylisted::New { wait: TERMS.delay }));
+    assert_eq!(store.bans(time(8), None, 9), [banned], "what memory knows is written again");
     run(store.close());
     assert_eq!(set_aside(directory.path()).len(), 1);
 }

@@ -80,7 +80,7 @@ fn a_list_of_names_has_an_end() {
     });
 }
 
-/// A file of schema 1, which had neither.
+/// A file of schema 1, which had none of these.
 #[test]
 fn a_file_of_an_older_version_is_brought_up_to_date() {
     let directory = tempfile::tempdir().unwrap();
@@ -93,6 +93,7 @@ fn a_file_of_an_older_version_is_brought_up_to_date() {
     let write = database.begin_write().unwrap();
     write.delete_table(TableDefinition::<&str, u32>::new("greylist_allowed")).unwrap();
     write.delete_table(TableDefinition::<u128, u32>::new("greylist_correspondents")).unwrap();
+    write.delete_table(TableDefinition::<&str, &[u8]>::new("bans")).unwrap();
     write.open_table(crate::engine::META).unwrap().insert("schema", 1_u64.to_le_bytes().as_slice()).unwrap();
     write.commit().unwrap();
     drop(database);
@@ -100,7 +101,9 @@ fn a_file_of_an_older_version_is_brought_up_to_date() {
     run(async {
         assert!(matches!(attempt(&store, 1, 1, 1_100).await, Ok(Greylisted::TooEarly { .. })));
         assert_eq!(store.allow(&name("friend.example"), time(7)).await, Ok(true));
+        assert_eq!(store.ban(bans::ban("192.0.2.1", 7, None)).await, Ok(true));
         store.close().await;
     });
-    assert_eq!(open_tiny(directory.path(), 64 << 20).allowed().len(), 1);
+    let store = open_tiny(directory.path(), 64 << 20);
+    assert_eq!((store.allowed().len(), store.bans(time(8), None, 9).len()), (1, 1));
 }

@@ -17,7 +17,7 @@ use crate::greylist::{Client, Greylisted, Seconds, Step, Terms, Triplet, step, t
 use crate::key::{Asked, Key, Kind, Named};
 
 /// How often other hosts may have been faster.
-const TRIES: usize = 8;
+pub(crate) const TRIES: usize = 8;
 /// How many entries are written back side by side.
 const SIDE_BY_SIDE: usize = 64;
 

@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>, tr
         match connected {
             Ok(connection) => {
                 // It may have lost what it was told, or be another one.
-                shared.standing.lose();
+                shared.standing.correspondents.lose();
                 shared.correspondents_seen.store(0, Ordering::Relaxed);
                 let number = shared.take_on(connection.clone());
                 let _ = tried.try_send(());
@@ -94,7 +94,7 @@ async fn look_after(
         let looked = async {
             shared.write_back(&connection).await?;
             within(LOOK_MAX, shared.write_waits(&mut connection)).await?;
-            shared.exchange_standing(&mut connection).await?;
+            shared.exchange_standing(&mut connection, number).await?;
             within(LOOK_MAX, shared.agree(&mut connection)).await
         };
         if *stop.borrow() || stop.has_changed().is_err() {

@@ -14,8 +14,8 @@ use crate::greylist::Seconds;
 use crate::key::Key;
 use crate::standing::{ALLOWED_MAX, AllowedName, CORRESPONDENTS_MAX};
 
-/// How many correspondents go in one command.
-const TOGETHER: usize = 1_000;
+/// How many entries go in one command.
+pub(crate) const TOGETHER: usize = 1_000;
 /// So many seconds are asked for again: another host may have told late.
 const OVERLAP: Seconds = 10;
 
@@ -24,31 +24,32 @@ impl Valkey {
     pub(crate) async fn set_allowed(&self, name: &AllowedName, since: Option<Seconds>) -> Result<bool, Unavailable> {
         let shared = &self.shared;
         let (_, mut connection) = shared.connection().ok_or(Unavailable::Away)?;
-        let (names, _) = shared.standing.changed(name, since)?;
+        let (names, _) = shared.standing.allowed.changed(name, since)?;
         let key = shared.own_key("allowed");
         let command = match since {
             Some(since) => cmd("HSETNX").arg(&key).arg(name.as_str()).arg(since).to_owned(),
             None => cmd("HDEL").arg(&key).arg(name.as_str()).to_owned(),
         };
         let changed: u64 = shared.or_away(connection.ask(&command)).await?;
-        shared.standing.allow(names);
+        shared.standing.allowed.replace(names);
         Ok(changed > 0)
     }
 }
 
 impl Shared {
-    /// Tells Valkey of correspondents that it does not know, and learns what other hosts have told it.
-    pub(crate) async fn exchange_standing(&self, connection: &mut Connection) -> Result<(), Fault> {
+    /// By the connection of this number: tells Valkey of correspondents that it does not know, and learns what other hosts have told it.
+    pub(crate) async fn exchange_standing(&self, connection: &mut Connection, number: u64) -> Result<(), Fault> {
         let allowed = self.own_key("allowed");
         let names: BTreeMap<String, Seconds> = within(LOOK_MAX, connection.ask(cmd("HGETALL").arg(allowed))).await?;
-        self.standing.allow(names.into_iter().take(ALLOWED_MAX).collect());
-        let unwritten = self.standing.take_unwritten();
+        self.standing.allowed.replace(names.into_iter().take(ALLOWED_MAX).collect());
+        let unwritten = self.standing.correspondents.take_unwritten();
         let told = self.tell_correspondents(connection, unwritten.iter().map(|(key, last)| (*key, *last))).await;
         if told.is_err() {
-            self.standing.put_back(unwritten);
+            self.standing.correspondents.put_back(unwritten);
         }
         told?;
-        self.learn_correspondents(connection).await
+        self.learn_correspondents(connection).await?;
+        self.learn_bans(connection, number).await
     }
 
     async fn tell_correspondents(
@@ -87,7 +88,7 @@ impl Shared {
             latest = learnt.iter().map(|(_, last)| *last).max().unwrap_or_default().max(latest);
             let known = learnt.into_iter();
             let known = known.filter_map(|(key, last)| Some((Key(u128::from_str_radix(&key, 16).ok()?), last)));
-            self.standing.take_on(known);
+            self.standing.correspondents.take_on(known);
             if is_last {
                 break;
             }

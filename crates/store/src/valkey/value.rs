@@ -58,13 +58,17 @@ fn read_first(value: &[u8]) -> Option<Remembered> {
     Some(Remembered { row, names: names.to_vec() })
 }
 
-/// For the fuzz target: any octets are an entry that is written as it was read, or none.
+/// For the fuzz target: any octets are an entry that is written as it was read, or none; and a ban that is, or none.
 #[cfg(fuzzing)]
 pub fn read_anything(value: &[u8]) {
     if let Ok(Remembered { row, names }) = read(value) {
         assert_eq!(write(row, &names), value);
         assert_eq!(head(row), head_of(value));
         let _ = crate::key::read_names(&names);
+    }
+    let network = facts::Network::containing(std::net::Ipv4Addr::LOCALHOST.into(), 32).expect("an address has 32 bits");
+    if let Some(ban) = crate::ban::Ban::read(network, value) {
+        assert_eq!(crate::ban::Ban::read(network, &ban.write()), Some(ban));
     }
 }
 
