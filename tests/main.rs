@@ -4,6 +4,7 @@
 
 mod bad_configs;
 mod control;
+mod disk;
 mod explain;
 mod greylist;
 mod journal;

@@ -30,16 +30,26 @@ impl Gate {
 
     /// The same with further lines in the section `[greylist]`, which does as postgrey unless they say otherwise.
     pub fn start_with(control: &str, greylist: &str) -> Self {
+        Self::start_at(control, greylist, None)
+    }
+
+    /// One that keeps in this directory what must survive.
+    pub fn start_in(state: &Path) -> Self {
+        Self::start_at("", "", Some(state))
+    }
+
+    fn start_at(control: &str, greylist: &str, state: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let socket = directory.path().join("control");
         let pool_proof = if greylist.contains("pool_proof") { "" } else { "pool_proof = false\n" };
-        let server = Server::start(&format!(
+        let config = format!(
             "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
              [greylist]\n{pool_proof}{greylist}[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n\
              [control]\nsocket = \"{}\"\n{control}",
             socket.display()
-        ));
+        );
+        let server = Server::start_in(&config, state);
         server.await_line(&format!("the control socket is unix:{}", socket.display()));
         fs::copy(server.config(), directory.path().join("portcullis.toml")).unwrap();
         Self { server, directory }

@@ -152,7 +152,8 @@ impl Log {
     }
 }
 
-fn command() -> Command {
+/// The program, to be told what to do.
+pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     // Nothing of the developer's own setting-up counts.
     command.env_remove("PORTCULLIS_CONFIG").env_remove("RUST_LOG");

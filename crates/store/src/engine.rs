@@ -101,10 +101,17 @@ impl Engine {
     fn complain(&self, what: &str, fault: &Fault) {
         Counters::add(&self.counters.failures, 1);
         if self.complaint.is_due() {
-            let file = self.file.path.as_deref().unwrap_or(Path::new("memory")).display();
+            let file = self.file.name();
             tracing::error!(
                 "{file}: {what}: {fault}: mail flows on, what is new stays in memory as long as there is room"
             );
+        }
+    }
+
+    /// What waited is written: says so where it was said that it could not be.
+    fn rejoice(&self) {
+        if self.complaint.ends() {
+            tracing::info!("{}: written again, with all that waited", self.file.name());
         }
     }
 
