@@ -8,6 +8,7 @@ mod disk;
 mod explain;
 mod greylist;
 mod journal;
+mod kill;
 mod policy_service;
 mod postfix;
 mod serve;

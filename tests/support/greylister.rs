@@ -1,7 +1,7 @@
 //! The program as a greylister, and `portcullis greylist` beside it.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -97,6 +97,11 @@ impl Gate {
 
 /// One attempt to deliver, so many seconds after the start. Whether it has to wait.
 pub fn waits(connection: &mut Connection, after: u64, client: &str, sender: &str) -> bool {
+    attempt(connection, after, client, sender).unwrap()
+}
+
+/// The same of a server that may be killed meanwhile.
+pub fn attempt(connection: &mut Connection, after: u64, client: &str, sender: &str) -> io::Result<bool> {
     let time = (START + after).to_string();
     let action = connection.ask(&[
         ("protocol_state", "RCPT"),
@@ -108,7 +113,7 @@ pub fn waits(connection: &mut Connection, after: u64, client: &str, sender: &str
         ("recipient", "u@ours.example"),
         ("policy_test_time", &time),
     ]);
-    action.unwrap().starts_with("DEFER_IF_PERMIT")
+    Ok(action?.starts_with("DEFER_IF_PERMIT"))
 }
 
 /// Runs `portcullis greylist` with this configuration.
