@@ -25,6 +25,8 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+#[cfg(fuzzing)]
+pub use self::batch::read_any_row;
 #[cfg(test)]
 pub(crate) use self::file::META;
 use self::file::{Contents, Fault, File};
