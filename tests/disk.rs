@@ -84,7 +84,7 @@ fn errors(log: &str) -> Vec<&str> {
 
 #[test]
 fn a_full_disk_stops_nothing_and_writing_goes_on_when_there_is_room() {
-    let Some(disk) = Disk::in_memory("disk::full", 8 << 10) else { return };
+    let Some(disk) = Disk::in_memory("disk::full", 64 << 10) else { return };
     let gate = Gate::start_in(&disk.path());
     let strangers = Strangers::default();
     strangers.come(&gate);
