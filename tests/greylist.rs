@@ -246,12 +246,3 @@ fn mail_goes_on_where_nothing_can_be_kept() {
         assert!(asked(&server, "a@good.example", 0).starts_with("DEFER_IF_PERMIT "));
     }
 }
-
-#[test]
-fn a_damaged_file_is_set_aside() {
-    let state = tempfile::tempdir().unwrap();
-    fs::write(state.path().join("portcullis.redb"), "no database at all").unwrap();
-    let server = program::Server::start_in(&plain(), Some(state.path()));
-    server.await_line("damaged");
-    assert!(asked(&server, "a@good.example", 0).starts_with("DEFER_IF_PERMIT "));
-}

@@ -4,9 +4,11 @@
 
 mod bad_configs;
 mod control;
+mod disk;
 mod explain;
 mod greylist;
 mod journal;
+mod kill;
 mod policy_service;
 mod postfix;
 mod serve;

@@ -1,12 +1,14 @@
-//! What Valkey has: any octets are an entry or none, and a ban or none; and its URL: any text is one or a complaint, and shows no password.
+//! What the file and Valkey have: any octets are an entry, a ban, or none; and the URL: any text is one or a complaint, and
+//! shows no password.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use store::{Config, Url, read_anything, without_passwords};
+use store::{Config, Url, read_any_row, read_anything, without_passwords};
 
 fuzz_target!(|input: (&str, &[u8])| {
     let (text, value) = input;
     read_anything(value);
+    read_any_row(value);
     let shown = without_passwords(text);
     assert_eq!(shown.len(), text.len());
     let url = Url::from(text);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside Rust, where it is missing: Postfix with its pcre tables, postgrey,
-# Redis, openssl, and ip(8) for network namespaces.
+# Redis, openssl, ip(8) for network namespaces, and mount(8) and mkfs.ext4(8) for disks that are filled and broken.
 #
 # As root on Debian it does so; anywhere else it says what the tests will skip, which is no failure but under CI=true.
 # The Postfix that it installs gets no configuration and is not started: the tests run their own.
@@ -15,6 +15,8 @@ command -v postgrey >/dev/null || missing="$missing postgrey"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v openssl >/dev/null || missing="$missing openssl"
 command -v ip >/dev/null || missing="$missing iproute2"
+command -v mount >/dev/null || missing="$missing mount"
+command -v mkfs.ext4 >/dev/null || missing="$missing e2fsprogs"
 
 # Ends the script where nothing can be installed.
 give_up() {
@@ -24,7 +26,7 @@ give_up() {
 }
 
 if [ "$(id -u)" -ne 0 ]; then
-    echo "tests/peers/install.sh: not root; tests in network namespaces are skipped" >&2
+    echo "tests/peers/install.sh: not root; tests in network namespaces and on disks of their own are skipped" >&2
     if [ "${CI:-}" = true ]; then exit 1; fi
 fi
 if [ -z "$missing" ]; then exit 0; fi

@@ -1,7 +1,7 @@
 //! The program as a greylister, and `portcullis greylist` beside it.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -30,16 +30,26 @@ impl Gate {
 
     /// The same with further lines in the section `[greylist]`, which does as postgrey unless they say otherwise.
     pub fn start_with(control: &str, greylist: &str) -> Self {
+        Self::start_at(control, greylist, None)
+    }
+
+    /// One that keeps in this directory what must survive.
+    pub fn start_in(state: &Path) -> Self {
+        Self::start_at("", "", Some(state))
+    }
+
+    fn start_at(control: &str, greylist: &str, state: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let socket = directory.path().join("control");
         let pool_proof = if greylist.contains("pool_proof") { "" } else { "pool_proof = false\n" };
-        let server = Server::start(&format!(
+        let config = format!(
             "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
              [greylist]\n{pool_proof}{greylist}[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n\
              [control]\nsocket = \"{}\"\n{control}",
             socket.display()
-        ));
+        );
+        let server = Server::start_in(&config, state);
         server.await_line(&format!("the control socket is unix:{}", socket.display()));
         fs::copy(server.config(), directory.path().join("portcullis.toml")).unwrap();
         Self { server, directory }
@@ -87,6 +97,11 @@ impl Gate {
 
 /// One attempt to deliver, so many seconds after the start. Whether it has to wait.
 pub fn waits(connection: &mut Connection, after: u64, client: &str, sender: &str) -> bool {
+    attempt(connection, after, client, sender).unwrap()
+}
+
+/// The same of a server that may be killed meanwhile.
+pub fn attempt(connection: &mut Connection, after: u64, client: &str, sender: &str) -> io::Result<bool> {
     let time = (START + after).to_string();
     let action = connection.ask(&[
         ("protocol_state", "RCPT"),
@@ -98,7 +113,7 @@ pub fn waits(connection: &mut Connection, after: u64, client: &str, sender: &str
         ("recipient", "u@ours.example"),
         ("policy_test_time", &time),
     ]);
-    action.unwrap().starts_with("DEFER_IF_PERMIT")
+    Ok(action?.starts_with("DEFER_IF_PERMIT"))
 }
 
 /// Runs `portcullis greylist` with this configuration.

@@ -3,6 +3,7 @@
 // Tests and benchmarks take different parts of it.
 #![allow(dead_code)]
 
+pub mod disk;
 pub mod dns;
 pub mod gate;
 pub mod greylister;

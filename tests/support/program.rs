@@ -34,6 +34,15 @@ pub fn explain(config: &Path, arguments: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("explain {arguments:?}: {error}"))
 }
 
+/// What `portcullis journal` tells of this state directory, a decision on each line, and what it complains of.
+pub fn journal(state: &Path) -> (String, String) {
+    let output = command().args(["journal", "tail", "-n", "100000"]).env("STATE_DIRECTORY", state).output();
+    let Output { status, stdout, stderr } = output.expect("the program can be started");
+    let [told, complaint] = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(status.success(), "{status}: {complaint}");
+    (told, complaint)
+}
+
 /// `portcullis serve`; it is killed when dropped.
 pub struct Server {
     child: Child,

@@ -198,6 +198,7 @@ struct Told {
     clients: u64,
     allowed: u64,
     correspondents: u64,
+    unwritten: u64,
     file_size: u64,
     waits: Vec<Wait>,
 }
@@ -211,12 +212,20 @@ struct Wait {
 
 impl Told {
     fn new(stats: &Stats) -> Self {
-        let &Stats { triplets_waiting, triplets_passed, clients, allowed, correspondents, file_size, ref waits } =
-            stats;
+        let &Stats {
+            triplets_waiting,
+            triplets_passed,
+            clients,
+            allowed,
+            correspondents,
+            unwritten,
+            file_size,
+            ref waits,
+        } = stats;
         let wait =
             |&(below, count): &(Option<Duration>, u64)| Wait { below_seconds: below.map(|b| b.as_secs()), count };
         let waits = waits.iter().map(wait).collect();
-        Self { triplets_waiting, triplets_passed, clients, allowed, correspondents, file_size, waits }
+        Self { triplets_waiting, triplets_passed, clients, allowed, correspondents, unwritten, file_size, waits }
     }
 }
 
@@ -226,6 +235,9 @@ fn tell_stats(stats: &Stats, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{:>12}  clients came back", stats.clients)?;
     writeln!(out, "{:>12}  names are allowed", stats.allowed)?;
     writeln!(out, "{:>12}  addresses were written to by our own users", stats.correspondents)?;
+    if stats.unwritten > 0 {
+        writeln!(out, "{:>12}  changes wait to be written, and are not counted here", stats.unwritten)?;
+    }
     if stats.file_size > 0 {
         writeln!(out, "{:>12}  octets of the file", stats.file_size)?;
     }

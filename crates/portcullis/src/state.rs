@@ -55,7 +55,7 @@ pub fn store(config: &store::Config, directory: &Path) -> Store {
     match open(config, directory) {
         Ok(store) => store,
         Err(error) => {
-            tracing::error!("{error:#}: what greylisting learns is lost at the next stop");
+            tracing::error!("{error}: what greylisting learns is lost at the next stop");
             Store::in_memory()
         }
     }
@@ -84,7 +84,7 @@ pub fn journal(config: &journal::Config, directory: &Path) -> Option<Arc<Journal
             Some(Arc::new(journal))
         }
         Err(error) => {
-            tracing::error!("{error:#}: no journal is kept until the next start");
+            tracing::error!("{error}: no journal is kept until the next start");
             None
         }
     }

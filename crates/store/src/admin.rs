@@ -74,6 +74,8 @@ pub struct Stats {
     pub allowed: u64,
     /// Addresses to which our own users have written.
     pub correspondents: u64,
+    /// Changes of triplets and clients that wait to be written, and are not counted above.
+    pub unwritten: u64,
     /// Octets of the file; 0 where there is none of our own.
     pub file_size: u64,
     /// How long those who came back had waited when they first passed, since the file was begun: for each step the bound

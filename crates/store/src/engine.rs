@@ -26,6 +26,8 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+#[cfg(fuzzing)]
+pub use self::batch::read_any_row;
 #[cfg(test)]
 pub(crate) use self::file::META;
 use self::file::{Contents, Fault, File};
@@ -103,10 +105,17 @@ impl Engine {
     fn complain(&self, what: &str, fault: &Fault) {
         Counters::add(&self.counters.failures, 1);
         if self.complaint.is_due() {
-            let file = self.file.path.as_deref().unwrap_or(Path::new("memory")).display();
+            let file = self.file.name();
             tracing::error!(
                 "{file}: {what}: {fault}: mail flows on, what is new stays in memory as long as there is room"
             );
+        }
+    }
+
+    /// What waited is written: says so where it was said that it could not be.
+    fn rejoice(&self) {
+        if self.complaint.ends() {
+            tracing::info!("{}: written again, with all that waited", self.file.name());
         }
     }
 

@@ -33,6 +33,8 @@ pub use admin::{Cursor, ListedClient, ListedTriplet, Page, Stats};
 pub use ban::{Ban, BanChange};
 pub use config::Config;
 pub use counters::Counters;
+#[cfg(fuzzing)]
+pub use engine::read_any_row;
 pub use greylist::{Attempt, Greylisted, Terms};
 pub use standing::{Allowed, AllowedName};
 pub use url::{Url, without_passwords};

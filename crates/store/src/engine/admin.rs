@@ -13,7 +13,7 @@ impl Embedded {
         listed: impl Fn(&Remembered) -> Option<T>,
     ) -> Result<Page<T>, Unavailable> {
         if after.is_none() {
-            self.commit(Order::default()).await?;
+            self.flush().await?;
         }
         let start = after.unwrap_or_default();
         let mut entries = Vec::new();
@@ -53,7 +53,7 @@ impl Embedded {
 
     /// Counts everything.
     pub(crate) async fn stats(&self) -> Result<Stats, Unavailable> {
-        self.commit(Order::default()).await?;
+        self.flush().await?;
         let mut stats = Stats { waits: self.engine.waits.steps().collect(), ..Stats::default() };
         let mut from = Some(0);
         while let Some(block) = from {
@@ -62,6 +62,15 @@ impl Embedded {
             from = scanned.next;
         }
         stats.file_size = self.engine.file_size();
+        stats.unwritten = self.engine.table.unwritten() as u64;
         Ok(stats)
+    }
+
+    /// Writes all that waits. Where that fails, what the file has is told all the same.
+    async fn flush(&self) -> Result<(), Unavailable> {
+        match self.commit(Order::default()).await {
+            Ok(_) | Err(Unavailable::Unwritable) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

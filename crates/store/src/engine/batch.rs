@@ -14,6 +14,9 @@ const BLOCK_MAX: usize = 4_064;
 /// So many blocks have a row of the journal together: what goes with one row when it is swept.
 const ROW_BLOCKS_MAX: usize = 128;
 
+/// No block of a file has a higher number, and all of them together take less: what says otherwise is damaged.
+const NUMBER_MAX: u64 = 1 << 48;
+
 /// Where an entry was and where it is now; 0 is nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Move {
@@ -200,10 +203,32 @@ impl JournalRow {
         while !row.is_empty() {
             removed.push((Print::from_octets(take(row)?), u32::from_le_bytes(take(row)?)));
         }
-        if first as u32 == 0 || removed.iter().any(|(_, place)| *place == 0) {
+        if first as u32 == 0
+            || first > NUMBER_MAX
+            || octets > NUMBER_MAX
+            || removed.iter().any(|(_, place)| *place == 0)
+        {
             return Err(Damaged);
         }
         Ok(Self { written, octets, first, blocks, removed })
+    }
+}
+
+/// For the fuzz target: any octets are a row of the file's journal that is written as it was read, or none; the same as a
+/// block of entries, and as the histogram of waiting.
+#[cfg(fuzzing)]
+pub fn read_any_row(octets: &[u8]) {
+    if let Ok(row) = JournalRow::read(octets) {
+        assert_eq!(row.write(), octets);
+        assert_eq!(row.numbers().count(), row.blocks.len());
+    }
+    let (mut rest, mut block) = (octets, Vec::new());
+    while let Ok(Some(record)) = super::record::next(&mut rest) {
+        record.write(&mut block);
+    }
+    assert!(octets.starts_with(&block));
+    if let Ok(waits) = super::waits::Waits::read(octets) {
+        assert_eq!(waits.write(), octets);
     }
 }
 
@@ -247,6 +272,14 @@ mod tests {
             assert_eq!(JournalRow::read(&written).as_ref(), Ok(row));
             assert_eq!(JournalRow::read(&written[..written.len() - 1]), Err(Damaged));
             assert!(row.octets >= row.blocks.len() as u64 * 4_096);
+        }
+    }
+    #[test]
+    fn numbers_that_no_store_reaches_are_damage() {
+        let row = JournalRow { octets: 4_096, first: 1, blocks: vec![Vec::new()], ..JournalRow::default() };
+        assert_eq!(JournalRow::read(&row.write()).as_ref(), Ok(&row));
+        for row in [JournalRow { first: u64::MAX, ..row.clone() }, JournalRow { octets: u64::MAX, ..row.clone() }] {
+            assert_eq!(JournalRow::read(&row.write()), Err(Damaged));
         }
     }
 }

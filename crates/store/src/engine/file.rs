@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::{Display, Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -87,6 +87,11 @@ pub(crate) struct File {
 impl File {
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
         Self { path, database: RwLock::new(None) }
+    }
+
+    /// What the log calls it.
+    pub(crate) fn name(&self) -> Display<'_> {
+        self.path.as_deref().unwrap_or(Path::new("memory")).display()
     }
 
     /// Calls `with` with the open file. A panic of the library is a damaged file.
@@ -178,8 +183,15 @@ fn open(path: Option<&Path>, secret: Secret) -> Result<Database, Fault> {
     };
     // It names senders and recipients: nobody else may read it.
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    builder.set_check_integrity_on_open((1..=CHECKED_MAX).contains(&file.metadata()?.len()));
-    let database = upgraded(builder.create_with_backend(FileBackend::new(file)?)?, secret)?;
+    let len = file.metadata()?.len();
+    builder.set_check_integrity_on_open((1..=CHECKED_MAX).contains(&len));
+    let opened = builder.create_with_backend(FileBackend::new(file)?).map_err(Fault::from);
+    let opened = opened.and_then(|database| upgraded(database, secret));
+    if len == 0 && opened.is_err() {
+        // What a full disk leaves of a new file would be taken for a damaged one.
+        fs::remove_file(path)?;
+    }
+    let database = opened?;
     if let Some(directory) = path.parent() {
         fs::File::open(directory)?.sync_all()?;
     }

@@ -58,6 +58,11 @@ pub(crate) fn weight(names: &[u8]) -> usize {
 }
 
 impl Shard {
+    /// How many changes wait to be written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.pending.len() + self.writing.len()
+    }
+
     /// What is known of a key. What was read counts only if the index still names the same places.
     pub(crate) fn look(&self, key: Key, reads: &[Read]) -> Looked {
         let change = self.pending.get(&key).or_else(|| self.writing.get(&key));

@@ -112,6 +112,11 @@ impl Table {
         self.waiting.fetch_sub(less, Ordering::Relaxed);
     }
 
+    /// How many entries the file does not have as they are now.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.numbers().map(|number| self.shard(number).unwritten()).sum()
+    }
+
     /// How many entries the file has.
     pub(crate) fn in_file(&self) -> usize {
         self.numbers().map(|number| self.shard(number).index.len()).sum()

@@ -75,7 +75,8 @@ impl Writer {
             }
         }
         if self.commit(&Order::default()).is_err() {
-            tracing::error!("the store was closed with changes that could not be written");
+            let (file, lost) = (self.engine.file.name(), self.engine.table.unwritten());
+            tracing::error!(lost, "{file}: changes that waited to be written are lost with this stop");
         }
         self.engine.file.close();
         self.engine.ended.send_replace(true);
@@ -156,7 +157,9 @@ impl Writer {
     fn settle(&mut self, log: Log, batch: Batch) {
         let table = &self.engine.table;
         self.log = log;
-        self.failing = false;
+        if mem::take(&mut self.failing) {
+            self.engine.rejoice();
+        }
         if let Some(names) = batch.allowed {
             self.engine.standing.allowed.replace(names);
         }

@@ -121,8 +121,7 @@ impl Hours {
         }
         let written = self.write();
         let path = segment::path(&self.directory, first_id(day), DAYS);
-        let damaged = |why| io::Error::other(format!("{}: {why}", path.display()));
-        let known = segment::load(&path, 0).and_then(|octets| read(&octets).map_err(damaged));
+        let known = segment::load(&path, 0).and_then(|octets| read(&octets).map_err(|why| set_aside(&path, why)));
         // What cannot be read is begun anew, and what could not be written is lost.
         self.day = Some(day);
         self.counts = known.iter().flatten().map(|Counted { kind, count }| (*kind, *count)).collect();
@@ -177,6 +176,16 @@ impl Counted {
         let hour = UNIX_EPOCH.checked_add(Duration::from_secs(hour.checked_mul(HOUR)?))?;
         Some(Count { hour, verdict, reason, restriction, list, count })
     }
+}
+
+/// Renames a file that cannot be read, so that nothing is written over it; what is to be said of it.
+fn set_aside(path: &Path, why: &str) -> io::Error {
+    let aside = path.with_extension("counts.aside");
+    let is_now = match fs::rename(path, &aside) {
+        Ok(()) => format!("it is now {}", aside.display()),
+        Err(error) => format!("it cannot be renamed: {error}"),
+    };
+    io::Error::other(format!("{}: {why}: {is_now}", path.display()))
 }
 
 fn first_id(day: u64) -> DecisionId {

@@ -65,7 +65,9 @@ pub(crate) fn body<'a>(octets: &'a [u8], kind: &str) -> Result<&'a [u8], &'stati
     match octets.strip_prefix(line.as_bytes()) {
         Some(body) => Ok(body),
         None if line.as_bytes().starts_with(octets) => Ok(&[]),
-        None if octets.starts_with(kind.as_bytes()) => Err("another version of the program wrote it"),
+        None if octets.starts_with(kind.as_bytes()) => {
+            Err("a newer version of the program wrote it: that version reads it")
+        }
         None => Err("it is damaged: its first line is not ours"),
     }
 }

@@ -17,6 +17,7 @@ use super::hours::Hours;
 use super::queue::{Queue, Then};
 use super::segment::{self, ROWS, SEGMENTS};
 use super::{Config, FILE_MODE};
+use crate::complaint::Complaint;
 
 /// How long a row waits for others.
 const LINGER: Duration = Duration::from_millis(10);
@@ -24,7 +25,7 @@ const LINGER: Duration = Duration::from_millis(10);
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the counts of the hour are written: what a crash may cost of them.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
-/// How often it is looked for what is too old or too much, and how often a trouble is told.
+/// How often it is looked for what is too old or too much, and how often losses are told.
 const HOUSE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long after a failure it is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,7 +50,9 @@ pub(crate) struct Writer {
     synced: Instant,
     counted: Instant,
     looked: Instant,
-    complained: Option<Instant>,
+    /// What is unwritten could not be written.
+    failing: bool,
+    complaint: Complaint,
     /// How many dropped rows were told of.
     told: u64,
     /// Keeps other processes away for as long as it is open.
@@ -95,7 +98,8 @@ impl Writer {
             synced: now,
             counted: now,
             looked: now,
-            complained: None,
+            failing: false,
+            complaint: Complaint::default(),
             told: 0,
             _lock: lock,
         }
@@ -120,6 +124,8 @@ impl Writer {
                 break;
             }
         }
+        let unwritten = self.unwritten.iter().map(|chunk| chunk.rows).sum();
+        self.queue.counters.dropped.fetch_add(unwritten, Relaxed);
         self.tell_losses();
         let queue = Arc::clone(&self.queue);
         // Whoever waits for the end may open the journal again.
@@ -164,10 +170,14 @@ impl Writer {
         while let Some(chunk) = self.unwritten.pop_front() {
             if let Err(error) = self.write_chunk(&chunk, now) {
                 self.unwritten.push_front(chunk);
+                self.failing = true;
                 return self.complain("write", &error);
             }
             self.queue.counters.written.fetch_add(chunk.rows, Relaxed);
             self.queue.counters.octets.fetch_add(chunk.octets.len() as u64, Relaxed);
+        }
+        if std::mem::take(&mut self.failing) && self.complaint.ends() {
+            tracing::info!("{}: written again, with all that waited", self.directory.display());
         }
     }
 
@@ -281,8 +291,8 @@ impl Writer {
     /// Says, if some were, that rows were dropped.
     fn tell_losses(&mut self) {
         let dropped = self.queue.counters.dropped.load(Relaxed);
-        let lost = dropped - self.told + self.unwritten.iter().map(|chunk| chunk.rows).sum::<u64>();
-        if dropped > self.told {
+        let lost = dropped - self.told;
+        if lost > 0 {
             tracing::warn!(lost, "decisions are not in the journal: its disk is too slow, full, or cannot be written");
         }
         self.told = dropped;
@@ -291,8 +301,7 @@ impl Writer {
     /// Counts a failure, and tells of it unless one was told of a short while ago.
     fn complain(&mut self, what: &str, error: &io::Error) {
         self.queue.counters.failures.fetch_add(1, Relaxed);
-        if self.complained.is_none_or(|last| last.elapsed() >= HOUSE_INTERVAL) {
-            self.complained = Some(Instant::now());
+        if self.complaint.is_due() {
             let directory = self.directory.display();
             tracing::error!("{directory}: {what}: {error}: mail flows on, and the journal is tried again");
         }

@@ -83,24 +83,33 @@ fn a_file_of_another_version_is_told() {
     assert_eq!(numbers(&mut reader), [0]);
     let complaints = reader.complaints();
     assert!(
-        complaints.len() == 1 && complaints[0].contains("another version of the program wrote it"),
+        complaints.len() == 1 && complaints[0].contains("a newer version of the program wrote it"),
         "{complaints:?}"
     );
 }
 
 #[test]
-fn counts_that_are_damaged_are_told_and_begun_anew() {
-    let state = tempfile::tempdir().unwrap();
-    filled(state.path(), 0..5);
-    let day = list(&directory(state.path()), ".counts").unwrap().remove(0);
-    let mut octets = fs::read(&day.path).unwrap();
-    *octets.last_mut().unwrap() ^= 1;
-    fs::write(&day.path, octets).unwrap();
-    let mut damaged = reader(state.path());
-    assert_eq!(damaged.counts().unwrap(), []);
-    assert!(damaged.complaints()[0].contains("its counts are lost"));
-    filled(state.path(), 0..2);
-    assert_eq!(reader(state.path()).counts().unwrap()[0].count, 2);
+fn counts_that_cannot_be_read_are_told_set_aside_and_begun_anew() {
+    let newer = b"portcullis counts 2\nwhatever".to_vec();
+    let damage = |mut octets: Vec<u8>| {
+        *octets.last_mut().unwrap() ^= 1;
+        octets
+    };
+    let check = |change: &dyn Fn(Vec<u8>) -> Vec<u8>, told: &str| {
+        let state = tempfile::tempdir().unwrap();
+        filled(state.path(), 0..5);
+        let day = list(&directory(state.path()), ".counts").unwrap().remove(0).path;
+        let octets = change(fs::read(&day).unwrap());
+        fs::write(&day, &octets).unwrap();
+        let mut unreadable = reader(state.path());
+        assert_eq!(unreadable.counts().unwrap(), []);
+        assert!(unreadable.complaints()[0].contains(told), "{told}");
+        filled(state.path(), 0..2);
+        assert_eq!(reader(state.path()).counts().unwrap()[0].count, 2);
+        assert_eq!(fs::read(day.with_extension("counts.aside")).unwrap(), octets, "nothing is written over it");
+    };
+    check(&damage, "its counts are lost");
+    check(&|_| newer.clone(), "a newer version of the program wrote it");
 }
 
 #[test]
