@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use facts::Network;
 use store::{Attempt, Store, Terms, Unavailable};
 
-use super::figures::{median, target};
+use super::figures::{median, target, title};
 use super::greylist::{CONFIG, DOMAINS, measure};
 use super::load::Mail;
 use super::server::Server;
@@ -24,9 +24,11 @@ const RESIDENT_MAX: f64 = 300.0;
 /// How long is waited for a disk that is behind.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Fills a store and measures; with a `scale` all is so many times smaller.
-pub fn run(scale: u32) -> bool {
+/// Runs the scenario.
+pub fn run(quick: bool) -> bool {
+    let scale = if quick { 10 } else { 1 };
     let (triplets, round) = (TRIPLETS / scale, ROUND / scale);
+    title("crowd", &format!("{triplets} triplets in the file, check_greylist alone, {CONNECTIONS} connections"));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let begun = Instant::now();
     fill(directory.path(), 0..triplets).expect("the store can be filled");

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::crowd;
 use super::figures::{Times, median, millis, table, target, title};
 use super::load::Load;
 use super::server::Server;
@@ -92,8 +91,7 @@ pub fn run(quick: bool) -> bool {
     }
     table(&rows);
     println!("  resident: {:.0} MiB", servers[1].1.memory("VmRSS"));
-    drop(servers);
-    met & crowd::run(scale)
+    met
 }
 
 /// Our configuration with the memory in `redis`.

@@ -1,4 +1,4 @@
-//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [outage] [quick]`.
+//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [crowd] [outage] [quick]`.
 //!
 //! A target that is missed makes the run fail, unless `PORTCULLIS_BENCH_REPORT_ONLY=1`. With `quick` everything is
 //! done with a tenth of the requests, to see that it works; its figures prove nothing, and no target counts.
@@ -30,12 +30,13 @@ use support::peers::program;
 /// Measures one thing, prints it, and says whether all targets were met. It is told whether to be quick.
 type Scenario = fn(bool) -> bool;
 
-const SCENARIOS: [(&str, Scenario); 6] = [
+const SCENARIOS: [(&str, Scenario); 7] = [
     ("waves", waves::run),
     ("throughput", throughput::run),
     ("memory", memory::run),
     ("tables", tables::run),
     ("greylist", greylist::run),
+    ("crowd", crowd::run),
     ("outage", outage::run),
 ];
 const QUICK: &str = "quick";
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     let is_known = |word: &String| word == QUICK || SCENARIOS.iter().any(|(name, _)| name == word);
     if let Some(word) = words.iter().find(|word| !is_known(word)) {
         eprintln!(
-            "no scenario \"{word}\": there are waves, throughput, memory, tables, greylist, outage, and the word quick"
+            "no scenario \"{word}\": there are waves, throughput, memory, tables, greylist, crowd, outage, and the word quick"
         );
         return ExitCode::from(2);
     }
