@@ -130,7 +130,7 @@ impl Store {
     /// Opens or creates `portcullis.redb` in a directory, or the Valkey that `config` names. A damaged file is renamed
     /// aloud, and an empty one begun. A Valkey that does not answer is told of by the log, and tried again.
     ///
-    /// It reads the file's journal, and after a crash the whole file, or it connects: call it where that may take a second.
+    /// It reads the file's journal, of a small file everything, or it connects: call it where that may take seconds.
     ///
     /// # Errors
     /// If a setting cannot be, the file cannot be opened, another process has it, or a newer version wrote it.
