@@ -50,6 +50,6 @@ impl Batch {
 
     /// Whether it is to become a block.
     pub(crate) fn is_full(&self) -> bool {
-        self.out.octets.len() >= BLOCK_SIZE
+        self.out.len() >= BLOCK_SIZE
     }
 }

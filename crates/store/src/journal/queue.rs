@@ -76,7 +76,7 @@ impl Queue {
     /// Hands over a batch that is full; it is dropped where too many wait for the disk.
     fn hand_over(&self, full: Batch) {
         let mut waiting = locked(&self.waiting);
-        let octets = full.out.octets.len();
+        let octets = full.out.len();
         if waiting.closing || waiting.octets + octets > WAITING_MAX {
             drop(waiting);
             self.counters.dropped.fetch_add(full.rows, Relaxed);
