@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::{ATTRIBUTES_MAX, Error, LINE_LENGTH_MAX, REQUEST_LENGTH_MAX, Request};
 
@@ -84,18 +84,19 @@ impl Reader {
     /// # Errors
     /// A limit is passed, or the request is malformed. Nothing after it can be read.
     pub fn next<'a>(&mut self, buffer: &'a [u8]) -> Result<Option<(Request<'a>, usize)>, Error> {
-        while let Some(newline) = memchr(b'\n', buffer.get(self.searched..).unwrap_or_default()) {
-            let line_end = self.searched + newline;
+        let searched = self.searched;
+        for newline in memchr_iter(b'\n', buffer.get(searched..).unwrap_or_default()) {
+            let line_end = searched + newline;
             self.check_limits(line_end)?;
             let line = buffer.get(self.line_start..line_end).unwrap_or_default();
-            let bare = line.strip_suffix(b"\r").unwrap_or(line);
+            let bare = if let [bare @ .., b'\r'] = line { bare } else { line };
             if bare.is_empty() {
                 let request = self.request_in(buffer.get(..line_end).unwrap_or_default())?;
                 *self = Self::default();
                 return Ok(Some((request, line_end + 1)));
             }
             self.add_attribute(bare)?;
-            (self.searched, self.line_start) = (line_end + 1, line_end + 1);
+            self.line_start = line_end + 1;
         }
         self.searched = buffer.len();
         self.check_limits(buffer.len())?;
@@ -105,18 +106,26 @@ impl Reader {
     /// Notes the attribute on the line that starts at `line_start`.
     fn add_attribute(&mut self, line: &[u8]) -> Result<(), Error> {
         self.attributes += 1;
-        let is_named = |place: usize| NAMES.get(place).is_some_and(|name| line.starts_with(name));
-        let named = if is_named(self.next) { Some(self.next) } else { (0..NAMES.len()).find(|place| is_named(*place)) };
-        let Some(place) = named else {
+        let Some(place) = self.place_of(line) else {
             return if line.contains(&b'=') { Ok(()) } else { Err(Error::NoEqualsSign) };
         };
         self.next = place + 1;
-        let (start, end) = (self.line_start + NAMES[place].len(), self.line_start + line.len());
-        if start < end && self.values[place].1 == 0 {
+        let length = NAMES[place].len();
+        if length < line.len() && self.values[place].1 == 0 {
             // No request is longer than these numbers go.
-            self.values[place] = (start as u32, end as u32);
+            self.values[place] = ((self.line_start + length) as u32, (self.line_start + line.len()) as u32);
         }
         Ok(())
+    }
+
+    /// The place of the name that begins this line, if it matters.
+    fn place_of(&self, line: &[u8]) -> Option<usize> {
+        // Most names differ in their first octet, which is looked at without a call.
+        let is_named = |name: &[u8]| line.first() == name.first() && line.starts_with(name);
+        if NAMES.get(self.next).is_some_and(|name| is_named(name)) {
+            return Some(self.next);
+        }
+        NAMES.iter().position(|name| is_named(name))
     }
 
     /// `line_end`: up to where the line that starts at `line_start` has arrived.
