@@ -104,6 +104,16 @@ impl Out {
         true
     }
 
+    /// Forgets what was written, but keeps the memory that it took.
+    pub(crate) fn clear(&mut self) {
+        let Self { octets, terms, count, numbers, places, outlines, outlined } = self;
+        [octets, terms, outlined].into_iter().for_each(Vec::clear);
+        *count = 0;
+        numbers.clear();
+        places.clear();
+        outlines.clear();
+    }
+
     /// How many octets were written.
     pub(crate) fn len(&self) -> usize {
         self.terms.len() + self.outlined.len() + self.octets.len()

@@ -58,6 +58,10 @@ pub(crate) struct Outlines {
 }
 
 impl Outlines {
+    pub(crate) fn clear(&mut self) {
+        self.numbers.clear();
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.numbers.len() as u64
     }
