@@ -53,8 +53,9 @@ impl Hash for Line {
 #[derive(Debug, Default)]
 pub(crate) struct Outlines {
     numbers: FxHashMap<Box<[Line]>, u32>,
-    /// That of the row at hand.
+    /// The last outline, and its number: most rows share that of the row before.
     lines: Vec<Line>,
+    last: u32,
 }
 
 impl Outlines {
@@ -68,14 +69,17 @@ impl Outlines {
 
     /// The number of these findings' outline, and whether it is new.
     pub(crate) fn number(&mut self, findings: &[Finding]) -> (u32, bool) {
+        if !self.numbers.is_empty() && self.lines.iter().copied().eq(findings.iter().map(Line::of)) {
+            return (self.last, false);
+        }
         self.lines.clear();
         self.lines.extend(findings.iter().map(Line::of));
-        if let Some(number) = self.numbers.get(&*self.lines) {
-            return (*number, false);
+        let known = self.numbers.get(&*self.lines).copied();
+        self.last = known.unwrap_or(self.numbers.len() as u32);
+        if known.is_none() {
+            self.numbers.insert(self.lines.as_slice().into(), self.last);
         }
-        let number = self.numbers.len() as u32;
-        self.numbers.insert(self.lines.as_slice().into(), number);
-        (number, true)
+        (self.last, known.is_none())
     }
 }
 
