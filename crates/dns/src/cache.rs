@@ -42,9 +42,16 @@ struct Key {
 }
 
 /// How much of a name tells which address it is about: the labels of hexadecimal digits before all others; else all of it.
-fn head_length(name: &str) -> usize {
-    let digits = name.bytes().take_while(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f' | b'.')).count();
-    name.as_bytes().iter().take(digits).rposition(|octet| *octet == b'.').unwrap_or(name.len())
+fn head_length(name: &[u8]) -> usize {
+    let mut length = name.len();
+    for (place, octet) in name.iter().enumerate() {
+        match octet {
+            b'.' => length = place,
+            b'0'..=b'9' | b'a'..=b'f' => {}
+            _ => break,
+        }
+    }
+    length
 }
 
 /// An answer with records, or why there are none: whoever asked has the name for such an answer.
@@ -92,12 +99,17 @@ impl Cache {
     /// No derived hash: what that writes piece by piece takes longer than the name. The questions for one name are kept
     /// apart by turning its hash, each by another number of bits.
     fn key(&self, question: &Question<'_>) -> Key {
-        let (head, rest) = question.name.split_at(head_length(&question.name));
+        let name = question.name.as_bytes();
+        let (head, rest) = name.split_at(head_length(name));
         let mut hasher = self.seed.build_hasher();
-        hasher.write(head.as_bytes());
+        hasher.write(head);
         let place = hasher.finish();
-        hasher.write(rest.as_bytes());
-        Key { place, hash: hasher.finish().rotate_left(question.record_type as u32) }
+        let mut hash = place;
+        if !rest.is_empty() {
+            hasher.write(rest);
+            hash = hasher.finish();
+        }
+        Key { place, hash: hash.rotate_left(question.record_type as u32) }
     }
 
     fn seconds(&self, time: Instant) -> u32 {
