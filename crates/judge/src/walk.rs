@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use facts::{Evidence, Finding, MessageAction, Outcome, Stage};
+use facts::{Finding, Grounds, MessageAction, Outcome, Stage};
 
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
@@ -86,12 +86,12 @@ impl<'a> Walk<'a> {
         let progress = &mut self.lists[index];
         let list = progress.list;
         for (position, restriction) in list.restrictions.iter().enumerate().skip(from) {
-            match progress.take(position) {
-                Begun::Ruled(Ruling { says: Says::Dunno, evidence }, micros) => {
-                    self.findings.push(finding(list, restriction, Outcome::Dunno, evidence, micros));
-                }
-                other => return Some((position, other)),
+            let begun = progress.take(position);
+            let Begun::Ruled(ruling, micros) = begun else { return Some((position, begun)) };
+            if !matches!(ruling.says, Says::Dunno) {
+                return Some((position, Begun::Ruled(ruling, micros)));
             }
+            self.findings.push(finding(list, restriction, Outcome::Dunno, ruling.evidence, micros));
         }
         None
     }
@@ -215,7 +215,7 @@ impl Progress<'_> {
     }
 }
 
-fn finding(list: &List, restriction: &Restriction, outcome: Outcome, evidence: Vec<Evidence>, micros: u64) -> Finding {
+fn finding(list: &List, restriction: &Restriction, outcome: Outcome, evidence: Grounds, micros: u64) -> Finding {
     Finding { list: list.name, stage: list.stage, restriction: restriction.text, outcome, evidence, micros }
 }
 

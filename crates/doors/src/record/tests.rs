@@ -41,7 +41,7 @@ fn rejected(text: &str, evidence: &str) -> Decision {
             stage: Stage::Rcpt,
             restriction,
             outcome: Outcome::Reject,
-            evidence: vec![Evidence::Note(evidence.into())],
+            evidence: [Evidence::Note(evidence.into())].into_iter().collect(),
             micros: 42,
         }],
         dns_queries: 1,

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use facts::{
     Client, ClientName, Decision, DecisionId, Deferral, DnsAnswer, DnsFailure, EmailAddress, Envelope, Evidence, Facts,
-    Finding, Greeting, Greylisted, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage, Verdict,
+    Finding, Greeting, Greylisted, Grounds, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage, Verdict,
 };
 
 use super::segment::{SEGMENTS, list};
@@ -46,10 +46,10 @@ fn row(number: u32, now: SystemTime) -> Row {
                 stage: Stage::Rcpt,
                 restriction: "check_greylist",
                 outcome: Outcome::DeferIfPermit,
-                evidence: vec![Evidence::Greylist {
+                evidence: Grounds::from_iter([Evidence::Greylist {
                     answer: Greylisted::New { wait: Duration::from_secs(300) },
                     words: "seen for the first time".into(),
-                }],
+                }]),
                 micros: 7,
             }],
             dns_queries: 0,
@@ -79,16 +79,16 @@ fn long_row(number: u32, now: SystemTime) -> Row {
     };
     for list in 0..20 {
         let found = if list % 2 == 0 {
-            vec![answer(format!("{number}.2.0.192.list{list}.example"), Err(DnsFailure::NxDomain))]
+            answer(format!("{number}.2.0.192.list{list}.example"), Err(DnsFailure::NxDomain))
         } else {
-            vec![answer(format!("mail{number}.example"), Ok([Record::A(Ipv4Addr::LOCALHOST)].into()))]
+            answer(format!("mail{number}.example"), Ok([Record::A(Ipv4Addr::LOCALHOST)].into()))
         };
         row.decision.findings.push(Finding {
             list: "recipient",
             stage: Stage::Rcpt,
             restriction: ["reject_unknown_sender_domain", "reject_rbl_client zen.spamhaus.org"][list % 2],
             outcome: Outcome::Dunno,
-            evidence: found,
+            evidence: Grounds::from_iter([found]),
             micros: 300,
         });
     }

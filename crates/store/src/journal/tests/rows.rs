@@ -36,7 +36,7 @@ fn findings_stay_with_their_rows() {
         for finding in findings.iter_mut().take(5) {
             finding.outcome = if coin() { Outcome::Warn } else { Outcome::Dunno };
             finding.micros = if coin() { 0 } else { u64::MAX };
-            finding.evidence.truncate(usize::from(coin()));
+            finding.evidence = std::mem::take(&mut finding.evidence).into_iter().take(usize::from(coin())).collect();
         }
         findings.truncate(number as usize % 23);
         row
@@ -109,13 +109,13 @@ fn decisions_are_counted_by_the_hour() {
         row.decision.verdict = Verdict::Reject;
         row.decision.reason = Reason::BlockListed;
         row.decision.restriction = Some("reject_rbl_client bl.example");
-        let evidence = vec![Evidence::Listing { zone: "bl.example".into(), listed: "192.0.2.1".into() }];
+        let evidence = [Evidence::Listing { zone: "bl.example".into(), listed: "192.0.2.1".into() }];
         row.decision.findings = vec![Finding {
             list: "recipient",
             stage: Stage::Rcpt,
             restriction: "reject_rbl_client bl.example",
             outcome: Outcome::Reject,
-            evidence,
+            evidence: evidence.into_iter().collect(),
             micros: 0,
         }];
         row
