@@ -15,6 +15,10 @@ fuzz_target!(|text: &str| {
     }
     let _ = hostname::is_literal_address(text);
     let _ = dns::to_ascii(text);
+    // What is shown for a name leads to no other name.
+    if let Some(unicode) = dns::unicode_hostname(text) {
+        assert!(dns::ascii_hostname(&unicode).is_some());
+    }
     if let Some(address) = EmailAddress::new(text) {
         let rejoined = match address.domain() {
             Some(domain) => format!("{}@{domain}", address.local_part()),

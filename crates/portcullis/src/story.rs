@@ -1,6 +1,5 @@
 //! A decision told to a person: who came, what each list found and on what grounds, and how it ended.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -10,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::chapters::Chapter;
-use crate::visible::visible;
+use crate::visible::{in_letters, visible};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -54,20 +53,22 @@ fn tell_who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
         Encryption::Tls(Some(certificate)) => tell_certificate(out, certificate)?,
     }
     if let Some(greeting) = &facts.greeting {
-        writeln!(out, "{STRONG}HELO{STRONG:#}       {}", visible(&greeting.helo_name))?;
+        let name = &greeting.helo_name;
+        writeln!(out, "{STRONG}HELO{STRONG:#}       {}{}", visible(name), in_letters(name))?;
     }
     if let Some(user) = &facts.sasl_username {
         writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
     }
     if let Some(domain) = &facts.etrn_domain {
-        return writeln!(out, "{STRONG}ETRN{STRONG:#}       {}", visible(domain));
+        return writeln!(out, "{STRONG}ETRN{STRONG:#}       {}{}", visible(domain), in_letters(domain));
     }
     if let Some(envelope) = &facts.envelope {
         let sender = envelope.sender.as_ref().map_or("", |sender| sender.as_str());
-        writeln!(out, "{STRONG}sender{STRONG:#}     <{}>", visible(sender))?;
+        writeln!(out, "{STRONG}sender{STRONG:#}     <{}>{}", visible(sender), in_letters(sender))?;
     }
     if let Some(recipient) = &facts.recipient {
-        writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>", visible(recipient.address.as_str()))?;
+        let recipient = recipient.address.as_str();
+        writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>{}", visible(recipient), in_letters(recipient))?;
     }
     tell_not_given(out, facts)
 }
@@ -103,9 +104,9 @@ fn tell_not_given(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
     writeln!(out, "{QUIET}not given  {}: decided as if not said yet{QUIET:#}", missing.join(", "))
 }
 
-fn name_told(name: &ClientName) -> Cow<'_, str> {
+fn name_told(name: &ClientName) -> String {
     match name {
-        ClientName::Known(name) => visible(name),
+        ClientName::Known(name) => visible(name).into_owned() + &in_letters(name),
         ClientName::Unknown => "none".into(),
         ClientName::Unclear => "the DNS could not say".into(),
     }
