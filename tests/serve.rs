@@ -144,6 +144,15 @@ fn what_keeps_it_from_starting_is_said() {
 }
 
 #[test]
+fn what_is_questionable_is_told_at_the_start_and_the_mail_goes_on() {
+    let server = program::Server::start(&format!("mynetworks = [\"10.0.0.0/8\", \"192.0.2.1/24\"]\n{REJECTS}"));
+    let told = server.await_line(": mynetworks: ");
+    let place = format!("{}:1: mynetworks: clients whom no network before", server.config().display());
+    assert!(told.contains(&place) && told.ends_with(": did you mean 192.0.2.0/24?"), "{told}");
+    assert!(ask(connect(&server.endpoint())).starts_with("action=554 "));
+}
+
+#[test]
 fn the_log_may_be_json() {
     let server = program::Server::start(&format!("{REJECTS}[log]\nformat = \"json\"\n"));
     let line: serde_json::Value = serde_json::from_str(&server.await_line("listening on ")).unwrap();

@@ -113,13 +113,12 @@ fn explain_looks_up_the_name_beside_everything_else() {
     assert_eq!(told.join().unwrap()["reply"], format!("554 5.7.1 {REFUSAL}"));
 }
 
-/// A session that is refused by none of its lists, asked for by the policy protocol.
-fn ask_with(lists: &str, waves: &[Vec<(&str, hickory_proto::rr::RecordType)>]) {
+/// A session without a name, asked for by the policy protocol, under a configuration that ends with `[restrictions]`.
+fn ask_with(config: &str, waves: &[Vec<(&str, hickory_proto::rr::RecordType)>], expected: &str) {
     let dns = FakeDns::start("127.0.0.1:0", Zone::parse(""));
-    let nothing = "client = []\nhelo = []\nsender = []\n";
     let door = "[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n";
     let servers = format!("[dns]\nservers = [\"{}\"]\n", dns.address());
-    let server = Server::start(&format!("[restrictions]\n{nothing}{lists}\n{door}{servers}"));
+    let server = Server::start(&format!("{config}\n{door}{servers}"));
     let waves: Vec<&[_]> = waves.iter().map(Vec::as_slice).collect();
     dns.expect_waves(&waves);
     let session = [
@@ -130,24 +129,39 @@ fn ask_with(lists: &str, waves: &[Vec<(&str, hickory_proto::rr::RecordType)>]) {
     ];
     let answer = thread::spawn(move || Connection::open(&server.endpoint()).unwrap().ask(&session));
     dns.await_waves(PATIENCE).unwrap_or_else(|missing| panic!("{missing}"));
-    assert_eq!(answer.join().unwrap().unwrap(), "DUNNO");
+    let answer = answer.join().unwrap().unwrap();
+    assert!(answer.starts_with(expected), "{answer}");
+}
+
+/// So many block lists, and what they are asked.
+fn block_lists(count: usize) -> (String, Vec<(&'static str, hickory_proto::rr::RecordType)>) {
+    let lists: Vec<String> = (0..count).map(|number| format!("\"reject_rbl_client l{number}.test\"")).collect();
+    let question = |number| -> (&'static str, _) { (format!("9.113.0.203.l{number}.test").leak(), A) };
+    (lists.join(", "), (0..count).map(question).collect())
 }
 
 #[test]
 fn early_questions_have_a_limit() {
-    let lists: Vec<String> = (0..34).map(|number| format!("\"reject_rbl_client l{number}.test\"")).collect();
-    let names: Vec<String> = (0..34).map(|number| format!("9.113.0.203.l{number}.test")).collect();
-    let question = |name: &String| -> (&'static str, _) { (name.clone().leak(), A) };
-    let (early, in_turn) = names.split_at(32);
-    let waves = [early.iter().map(question).collect(), vec![question(&in_turn[0])], vec![question(&in_turn[1])]];
-    ask_with(&format!("recipient = [{}]", lists.join(", ")), &waves);
+    let (lists, questions) = block_lists(34);
+    let waves = [questions[..32].to_vec(), vec![questions[32]], vec![questions[33]]];
+    let config = format!("[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [{lists}]");
+    ask_with(&config, &waves, "DUNNO");
+}
+
+#[test]
+fn a_name_for_the_reply_alone_is_asked_beyond_the_limit() {
+    let (lists, mut questions) = block_lists(32);
+    questions.push(("9.113.0.203.in-addr.arpa", PTR));
+    let config = format!("mynetworks = [\"10.0.0.1/8\"]\n[restrictions]\nclient = [{lists}, \"permit_mynetworks\"]");
+    ask_with(&config, &[questions], "451 4.3.0 <unknown[203.0.113.9]>: Temporary lookup failure");
 }
 
 #[test]
 fn a_list_may_wait_for_its_turn() {
     ask_with(
-        "recipient = [\"reject_rbl_client a.test\", \"reject_rbl_client b.test\", \"reject_rbl_client c.test\"]\n\
+        "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"reject_rbl_client a.test\", \"reject_rbl_client b.test\", \"reject_rbl_client c.test\"]\n\
          [lists.\"b.test\"]\nearly = false",
         &[vec![("9.113.0.203.a.test", A), ("9.113.0.203.c.test", A)], vec![("9.113.0.203.b.test", A)]],
+        "DUNNO",
     );
 }

@@ -1,7 +1,7 @@
 //! Host names, address literals, mail addresses and the notations of the configuration.
 #![no_main]
 
-use facts::{EmailAddress, Endpoint, Network, hostname};
+use facts::{EmailAddress, Endpoint, Network, NetworkPattern, hostname};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -15,6 +15,10 @@ fuzz_target!(|text: &str| {
     }
     let _ = hostname::is_literal_address(text);
     let _ = dns::to_ascii(text);
+    // What is shown for a name leads to no other name.
+    if let Some(unicode) = dns::unicode_hostname(text) {
+        assert!(dns::ascii_hostname(&unicode).is_some());
+    }
     if let Some(address) = EmailAddress::new(text) {
         let rejoined = match address.domain() {
             Some(domain) => format!("{}@{domain}", address.local_part()),
@@ -25,6 +29,9 @@ fuzz_target!(|text: &str| {
     // What was read can be written and read again.
     if let Ok(network) = text.parse::<Network>() {
         assert_eq!(network.to_string().parse(), Ok(network));
+    }
+    if let Ok(pattern) = text.parse::<NetworkPattern>() {
+        assert_eq!(pattern.to_string().parse(), Ok(pattern));
     }
     if let Ok(endpoint) = text.parse::<Endpoint>() {
         assert_eq!(endpoint.to_string().parse(), Ok(endpoint));

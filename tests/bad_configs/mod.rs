@@ -1,5 +1,5 @@
 //! Configurations with mistakes: each file ends with what must be said of it, a line `#! LINE:COLUMN: MESSAGE: HELP`
-//! for each complaint, in order.
+//! for each complaint, in order. With `#?` in place of `#!` it is only warned of, and the configuration is good.
 
 use std::fs;
 
@@ -20,17 +20,22 @@ fn each_mistake_is_shown_with_its_place_and_what_was_meant() {
 
 fn check(path: &str) {
     let text = fs::read_to_string(path).unwrap();
-    let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#! ")).collect();
+    let is_good = text.contains("\n#? ");
+    let (marker, status, kind) = if is_good { ("#? ", 0, "warning") } else { ("#! ", 2, "error") };
+    let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(marker)).collect();
     let output = program::run(&["config", "check", "--config", path, "--json"]);
-    assert_eq!(output.status.code(), Some(2), "{path}");
+    assert_eq!(output.status.code(), Some(status), "{path}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let errors = report["errors"].as_array().unwrap();
-    let found: Vec<String> = errors.iter().map(one_line).collect();
+    let remarks = report[format!("{kind}s")].as_array().unwrap();
+    let found: Vec<String> = remarks.iter().map(one_line).collect();
     assert_eq!(found.len(), expected.len(), "{path}: {found:#?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{path}: {found:?} does not begin with {expected:?}");
     }
-    check_for_people(path, &text, errors);
+    let output = program::run(&["config", "check", "--config", path]);
+    assert_eq!(output.status.code(), Some(status), "{path}");
+    assert_eq!(output.stdout.is_empty(), !is_good, "{path}");
+    check_for_people(path, &text, kind, remarks, &String::from_utf8(output.stderr).unwrap());
 }
 
 fn one_line(error: &serde_json::Value) -> String {
@@ -40,23 +45,19 @@ fn one_line(error: &serde_json::Value) -> String {
 }
 
 /// The same complaints, with the file, the place and the line itself, and without colours in a pipe.
-fn check_for_people(path: &str, text: &str, errors: &[serde_json::Value]) {
-    let output = program::run(&["config", "check", "--config", path]);
-    assert_eq!(output.status.code(), Some(2), "{path}");
-    assert!(output.stdout.is_empty(), "{path}");
-    let told = String::from_utf8(output.stderr).unwrap();
+fn check_for_people(path: &str, text: &str, kind: &str, remarks: &[serde_json::Value], told: &str) {
     assert!(!told.contains('\u{1b}'), "{told}");
-    for error in errors {
-        let place = match error["line"].as_u64() {
+    for remark in remarks {
+        let place = match remark["line"].as_u64() {
             Some(line) => {
                 let shown = text.lines().nth(line as usize - 1).unwrap();
                 assert!(told.contains(&format!("{line} | {shown}\n")), "{told}");
-                format!("--> {path}:{line}:{}\n", error["column"])
+                format!("--> {path}:{line}:{}\n", remark["column"])
             }
             None => format!("--> {path}\n"),
         };
         assert!(told.contains(&place), "{told}");
-        assert!(told.contains(&format!("error: {}", error["message"].as_str().unwrap())), "{told}");
+        assert!(told.contains(&format!("{kind}: {}", remark["message"].as_str().unwrap())), "{told}");
     }
 }
 

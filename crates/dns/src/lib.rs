@@ -33,7 +33,7 @@ use facts::{DnsAnswer, DnsFailure, RecordType};
 use tokio::time::{Instant, timeout_at};
 
 pub use counters::Counters;
-pub use name::{ascii_hostname, to_ascii};
+pub use name::{ascii_hostname, to_ascii, unicode_hostname};
 pub use settings::{Server, Settings};
 pub use zone::Zone;
 

@@ -25,6 +25,15 @@ pub fn ascii_hostname(domain: &str) -> Option<Cow<'_, str>> {
     to_ascii(domain).filter(|name| hostname::is_hostname(name))
 }
 
+/// A domain as people write it, in lower case: what each A-label in it stands for (UTS 46, non-transitional; RFC 5890
+/// §2.3.2.1). `None` if it is no host name, or an A-label stands for nothing that would lead back to it.
+#[must_use]
+pub fn unicode_hostname(domain: &str) -> Option<String> {
+    let ascii = ascii_hostname(domain)?;
+    let (unicode, _) = idna::domain_to_unicode(&ascii);
+    to_ascii(&unicode).is_some_and(|back| back.eq_ignore_ascii_case(&ascii)).then_some(unicode)
+}
+
 /// `name` in the form in which it is asked, or `None` if the DNS cannot hold it: a label empty or over 63 octets,
 /// over 253 octets in all, blanks and control characters, or a backslash, which we only show.
 pub(crate) fn canonical(name: &str) -> Option<String> {
@@ -126,6 +135,23 @@ mod tests {
             (&longest, &longest),
         ] {
             assert_eq!(canonical(name).as_deref(), Some(asked), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_as_people_write_them() {
+        for (name, unicode) in [
+            ("xn--bcher-kva.Example", Some("bücher.example")),
+            ("BÜCHER.example", Some("bücher.example")),
+            ("mx_1.example", Some("mx_1.example")),
+            ("xn--123456.example", None),
+            // What it stands for would be another A-label.
+            ("xn--xn--xn--viii", None),
+            ("bad-.example", None),
+            ("a b", None),
+            ("", None),
+        ] {
+            assert_eq!(unicode_hostname(name).as_deref(), unicode, "{name}");
         }
     }
 

@@ -112,7 +112,7 @@ pub enum Reason {
     MultiRecipientBounce,
     /// The DNS could not answer a question on which it hangs.
     DnsFailure,
-    /// A table could not be read.
+    /// A table, or a list of networks, could not be read.
     TableFailure,
     /// A policy service did not answer.
     PolicyFailure,

@@ -26,7 +26,7 @@ pub use endpoint::{Endpoint, host_port};
 pub use finding::{Evidence, Finding, Grounds, Outcome};
 pub use greylisted::{Allowance, Greylisted};
 pub use kept::kept;
-pub use network::{Network, NetworkList};
+pub use network::{Network, NetworkList, NetworkPattern};
 pub use session::{Certificate, Client, ClientName, Encryption, Envelope, Facts, Greeting, Recipient, Stage};
 pub use spelling::closest;
 pub use terms::Terms;

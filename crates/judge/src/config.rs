@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use facts::{Network, NetworkList};
+use facts::NetworkPattern;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -25,7 +25,7 @@ pub struct Config {
     pub hostname: String,
     /// Clients that may do what strangers may not (Postfix: `mynetworks`).
     #[schemars(with = "Vec<String>")]
-    pub mynetworks: Spanned<NetworkList>,
+    pub mynetworks: Vec<Spanned<NetworkPattern>>,
     /// The domains that we accept mail for and that end here (Postfix: `mydestination`, `virtual_alias_domains`,
     /// `virtual_mailbox_domains`).
     pub domains: Vec<String>,
@@ -45,11 +45,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let loopback = [("127.0.0.0", 8), ("::1", 128)];
-        let network = |(address, length): (&str, u8)| Network::containing(address.parse().ok()?, length);
+        let loopback = ["127.0.0.0/8", "[::1]/128"].map(|network| network.parse().expect("a network"));
         Self {
             hostname: String::new(),
-            mynetworks: Spanned::new(0..0, loopback.into_iter().filter_map(network).collect()),
+            mynetworks: loopback.map(|network| Spanned::new(0..0, network)).into(),
             domains: Vec::new(),
             relay_domains: Vec::new(),
             mode: Mode::default(),

@@ -13,6 +13,7 @@ mod destination;
 mod greylist;
 mod macros;
 mod maps;
+mod networks;
 mod outside;
 mod own_addresses;
 mod parse;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use facts::NetworkList;
+use facts::Network;
 
 use crate::config::Postfix;
 
@@ -10,8 +10,8 @@ use crate::config::Postfix;
 /// the system would not know them either.
 #[derive(Debug)]
 pub(crate) struct OwnAddresses {
-    interfaces: NetworkList,
-    proxies: NetworkList,
+    interfaces: Vec<Network>,
+    proxies: Vec<Network>,
 }
 
 impl OwnAddresses {
@@ -22,11 +22,11 @@ impl OwnAddresses {
     /// Whether one of our interfaces has `address` (Postfix: own_inet_addr).
     pub(crate) fn has_interface(&self, address: IpAddr) -> bool {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        loopback.contains(&address) || self.interfaces.contains(address)
+        loopback.contains(&address) || self.interfaces.iter().any(|network| network.contains(address))
     }
 
     /// Whether mail that is sent to `address` comes to us, directly or by a proxy (Postfix: proxy_inet_addr).
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        self.has_interface(address) || self.proxies.contains(address)
+        self.has_interface(address) || self.proxies.iter().any(|network| network.contains(address))
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a configuration would carry strangers' mail to strangers.
 
-use facts::Stage;
+use facts::{NetworkPattern, Stage};
 
 use crate::config::Config;
 use crate::place::{Mistake, Place};
@@ -10,12 +10,12 @@ use crate::settings::List;
 /// What makes an open relay of a configuration that means to control relaying itself.
 pub(crate) fn mistakes(config: &Config, lists: &[List]) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    let everybody = |bits: u8| bits == 0;
-    if let Some(network) = config.mynetworks.get_ref().networks().find(|network| everybody(network.prefix_length())) {
-        mistakes.push(Mistake {
-            place: Place::of(config.mynetworks.span()),
-            message: format!("mynetworks holds {network}: the whole world could relay mail through this host"),
-        });
+    let is_everybody =
+        |pattern: &NetworkPattern| pattern.taken_in().is_some_and(|network| network.prefix_length() == 0);
+    for pattern in config.mynetworks.iter().filter(|pattern| is_everybody(pattern.get_ref())) {
+        let (place, pattern) = (Place::of(pattern.span()), pattern.get_ref());
+        let message = format!("mynetworks holds {pattern}: the whole world could relay mail through this host");
+        mistakes.push(Mistake { place, message });
     }
     // Without a relay list of its own Portcullis stands behind Postfix, which keeps its own.
     let is_own = config.restrictions.relay.as_ref().is_some_and(|relay| !relay.is_empty());

@@ -82,7 +82,7 @@ fn begin_asking(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About)
 fn rule(case: &Case, kind: &Kind) -> Option<Ruling> {
     Some(match kind {
         Kind::Permit => Ruling::permit(Reason::Configured),
-        Kind::PermitMynetworks => own::permit_mynetworks(case),
+        Kind::PermitMynetworks => return own::permit_mynetworks(case),
         Kind::PermitInetInterfaces => own::permit_inet_interfaces(case),
         Kind::PermitSaslAuthenticated => own::permit_sasl_authenticated(case),
         Kind::PermitAuthDestination => unauth_destination::permit_auth_destination(case),
@@ -114,6 +114,7 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         Kind::DeferIfPermit => bare::defer_if_permit(case, about).await,
         Kind::DeferIfReject => bare::defer_if_reject(case, about).await,
         Kind::RejectMultiRecipientBounce => bare::reject_multi_recipient_bounce(case, about).await,
+        Kind::PermitMynetworks => own::mynetworks_unclear(case, about).await,
         Kind::PermitTlsClientcerts => tls::permit_tls_clientcerts(case, about).await,
         Kind::PermitTlsAllClientcerts => tls::permit_tls_all_clientcerts(case, about).await,
         Kind::PermitMxBackup => mx_backup::permit_mx_backup(case).await,
@@ -136,7 +137,6 @@ async fn ask(case: &Case, kind: &Kind, about: &About) -> Ruling {
         Kind::Sleep(duration) => sleep::sleep(case, *duration).await,
         // Named one by one, so that nobody can forget to say of a new kind where it belongs.
         Kind::Permit
-        | Kind::PermitMynetworks
         | Kind::PermitInetInterfaces
         | Kind::PermitSaslAuthenticated
         | Kind::PermitAuthDestination

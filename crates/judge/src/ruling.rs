@@ -86,7 +86,7 @@ pub(crate) enum UnknownClass {
     BlockList,
     /// A welcome list.
     WelcomeList,
-    /// A table of addresses, or a row that no table may hold.
+    /// A table of addresses, a list of networks, or a row that no table may hold.
     Table,
 }
 

@@ -9,6 +9,7 @@ use crate::config::{self, Config, Postfix, Texts};
 use crate::destination::Class;
 use crate::greylist::Greylisting;
 use crate::maps::Maps;
+use crate::networks;
 use crate::own_addresses::OwnAddresses;
 use crate::parse::{Parser, Tables};
 use crate::place::Mistake;
@@ -70,6 +71,7 @@ impl Settings {
             mistakes.extend(crate::relay::mistakes(config, &lists));
         }
         warnings.extend(crate::relay::warning(config, &lists));
+        warnings.extend(networks::warnings(config));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -77,7 +79,7 @@ impl Settings {
         Ok(Self {
             fingerprint: 0,
             hostname: config.hostname.to_lowercase(),
-            mynetworks: config.mynetworks.get_ref().clone(),
+            mynetworks: networks::list(&config.mynetworks),
             delay_reject: config.restrictions.delay_reject,
             helo_required: config.restrictions.helo_required,
             access_parents_match: config.postfix.parents_match("smtpd_access_maps"),
@@ -89,7 +91,7 @@ impl Settings {
             relay_domains: lower(&config.relay_domains),
             warnings,
             own_addresses: OwnAddresses::of(&config.postfix),
-            permit_mx_backup_networks: config.postfix.permit_mx_backup_networks.clone(),
+            permit_mx_backup_networks: networks::list(&config.postfix.permit_mx_backup_networks),
             maps,
             greylist,
         })

@@ -198,7 +198,8 @@ impl Progress<'_> {
                 // It refuses whatever the client's name turns out to be.
                 Begun::Asking(..) if refuses(restriction) => return if may_end { Next::List } else { Next::End },
                 Begun::Asking(..) => {
-                    *room -= 1;
+                    // What is local asks for the client's name where it must name it, which nobody counts before.
+                    *room = room.saturating_sub(1);
                     may_end |= may_permit(restriction);
                 }
             }

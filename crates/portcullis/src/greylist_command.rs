@@ -14,7 +14,8 @@ use store::{Allowed, AllowedName, Cursor, ListedClient, ListedTriplet, Page, Sta
 use crate::cli::{Answer, Global, GreylistCommand};
 use crate::config;
 use crate::control::{Client, Request};
-use crate::story::{SECONDS, local, visible};
+use crate::story::{SECONDS, local};
+use crate::visible::visible;
 
 /// Asks the server that has the control socket of the configuration.
 ///

@@ -13,7 +13,8 @@ use store::journal::{Reader, Row};
 use crate::chapters::chapters_found;
 use crate::cli::{Answer, JournalCommand, Search};
 use crate::state;
-use crate::story::{self, SECONDS, local, visible};
+use crate::story::{self, SECONDS, local};
+use crate::visible::visible;
 
 /// How often it is looked for further rows.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);

@@ -16,6 +16,7 @@ mod schema;
 mod serve;
 mod state;
 mod story;
+mod visible;
 mod watch;
 
 use std::io;

@@ -333,8 +333,8 @@ impl<'a> Server<'a> {
 
 /// Tells the log what `config check` would tell.
 fn warn(loaded: &Loaded, settings: &judge::Settings) {
-    for warning in loaded.warnings(settings) {
-        tracing::warn!("{}: {}", loaded.name(), warning.message);
+    for warning in loaded.refused(loaded.warnings(settings)).lines() {
+        tracing::warn!("{warning}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! A decision told to a person: who came, what each list found and on what grounds, and how it ended.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -10,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::chapters::Chapter;
+use crate::visible::{in_letters, visible};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -53,20 +53,22 @@ fn tell_who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
         Encryption::Tls(Some(certificate)) => tell_certificate(out, certificate)?,
     }
     if let Some(greeting) = &facts.greeting {
-        writeln!(out, "{STRONG}HELO{STRONG:#}       {}", visible(&greeting.helo_name))?;
+        let name = &greeting.helo_name;
+        writeln!(out, "{STRONG}HELO{STRONG:#}       {}{}", visible(name), in_letters(name))?;
     }
     if let Some(user) = &facts.sasl_username {
         writeln!(out, "{STRONG}logged in{STRONG:#}  {}", visible(user))?;
     }
     if let Some(domain) = &facts.etrn_domain {
-        return writeln!(out, "{STRONG}ETRN{STRONG:#}       {}", visible(domain));
+        return writeln!(out, "{STRONG}ETRN{STRONG:#}       {}{}", visible(domain), in_letters(domain));
     }
     if let Some(envelope) = &facts.envelope {
         let sender = envelope.sender.as_ref().map_or("", |sender| sender.as_str());
-        writeln!(out, "{STRONG}sender{STRONG:#}     <{}>", visible(sender))?;
+        writeln!(out, "{STRONG}sender{STRONG:#}     <{}>{}", visible(sender), in_letters(sender))?;
     }
     if let Some(recipient) = &facts.recipient {
-        writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>", visible(recipient.address.as_str()))?;
+        let recipient = recipient.address.as_str();
+        writeln!(out, "{STRONG}recipient{STRONG:#}  <{}>{}", visible(recipient), in_letters(recipient))?;
     }
     tell_not_given(out, facts)
 }
@@ -102,9 +104,9 @@ fn tell_not_given(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
     writeln!(out, "{QUIET}not given  {}: decided as if not said yet{QUIET:#}", missing.join(", "))
 }
 
-fn name_told(name: &ClientName) -> Cow<'_, str> {
+fn name_told(name: &ClientName) -> String {
     match name {
-        ClientName::Known(name) => visible(name),
+        ClientName::Known(name) => visible(name).into_owned() + &in_letters(name),
         ClientName::Unknown => "none".into(),
         ClientName::Unclear => "the DNS could not say".into(),
     }
@@ -257,7 +259,7 @@ fn reason_told(reason: Reason) -> &'static str {
         Reason::Plaintext => "the session is not encrypted",
         Reason::MultiRecipientBounce => "a bounce has one recipient, and this has several",
         Reason::DnsFailure => "the DNS could not answer a question on which it hangs",
-        Reason::TableFailure => "a table could not be read",
+        Reason::TableFailure => "a table or a list of networks could not be read",
         Reason::PolicyFailure => "a policy service of yours did not answer",
         Reason::Deadline => "there was no decision in time",
         Reason::Fault => "a fault of ours",
@@ -298,7 +300,7 @@ fn hint(reason: Reason) -> Option<&'static str> {
         Reason::SenderNotOwned => "put the login beside the sender into smtpd_sender_login_maps",
         Reason::AccessTable => "change that row of the table",
         Reason::DnsFailure => "see which question failed above; the client will try again by itself",
-        Reason::TableFailure => "see the log for what is wrong with the table",
+        Reason::TableFailure => "see above, or in the log, what is wrong with it",
         Reason::PolicyFailure => "see above what went wrong, and look whether the service runs",
         Reason::Deadline => "see above which question took so long, and look at your DNS server",
         Reason::Fault => "see the log, and please tell us",
@@ -328,29 +330,9 @@ pub fn local(time: Timestamp, format: &str) -> impl Display {
     time.to_zoned(TimeZone::system()).strftime(format).to_string()
 }
 
-/// `text` with whatever could move a cursor or turn the writing spelt out: it may come from a stranger.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    // Bidirectional controls (Unicode Standard Annex 9) make a name look like another.
-    let hides = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(hides) {
-        return text.into();
-    }
-    text.chars().map(|c| if hides(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stranger_cannot_move_the_cursor() {
-        assert_eq!(visible("mx.example.com"), "mx.example.com");
-        assert_eq!(visible("a\u{1b}[2Jb\r\nc\u{9b}d"), "a\\u{1b}[2Jb\\r\\nc\\u{9b}d");
-        // Nor turn the direction in which it writes.
-        assert_eq!(visible("a\u{202e}b"), "a\\u{202e}b");
-    }
 
     #[test]
     fn hints_are_wrapped() {

@@ -59,7 +59,7 @@ pub struct Kind {
     pub permits: bool,
     /// Whether the DNS may fail it.
     pub asks: bool,
-    /// The parameter whose tables may fail it.
+    /// The parameter whose tables or networks may fail it.
     pub map: Option<&'static str>,
 }
 
@@ -79,7 +79,7 @@ const fn table(name: &'static str, subject: Subject, table_type: &'static str) -
     Kind { name, argument: Argument::Table(table_type), subject, permits: false, asks: false, map: None }
 }
 
-/// By the tables of a parameter, which may fail it.
+/// By the tables or the networks of a parameter, which may fail it.
 const fn mapped(map: &'static str, kind: Kind) -> Kind {
     Kind { map: Some(map), ..kind }
 }
@@ -111,7 +111,7 @@ pub const KINDS: &[Kind] = &[
     plain("defer_if_permit", Subject::Nothing, false),
     // What it does is seen by what becomes of a refusal.
     permit("defer_if_reject", Subject::Nothing),
-    permit("permit_mynetworks", Subject::Network),
+    mapped("mynetworks", permit("permit_mynetworks", Subject::Network)),
     permit("permit_inet_interfaces", Subject::Network),
     permit("permit_sasl_authenticated", Subject::Login),
     mapped("relay_clientcerts", permit("permit_tls_clientcerts", Subject::Encryption)),
@@ -146,7 +146,7 @@ pub const KINDS: &[Kind] = &[
     plain("reject_unknown_recipient_domain", Subject::Recipient, true),
     mapped("local_recipient_maps", plain("reject_unlisted_recipient", Subject::Recipient, false)),
     permit("permit_auth_destination", Subject::Recipient),
-    Kind { asks: true, ..permit("permit_mx_backup", Subject::Recipient) },
+    mapped("permit_mx_backup_networks", Kind { asks: true, ..permit("permit_mx_backup", Subject::Recipient) }),
     plain("reject_unauth_destination", Subject::Recipient, false),
     plain("defer_unauth_destination", Subject::Recipient, false),
     plain("reject_multi_recipient_bounce", Subject::Recipients, false),

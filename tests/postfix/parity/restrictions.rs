@@ -52,7 +52,7 @@ impl Draft<'_> {
         }
         if let (Some(map), Situation::Failure | Situation::WarnedFailure) = (kind.map, situation) {
             self.parameters.retain(|(name, _)| *name != map);
-            self.parameters.push((map, tables::FAIL.to_owned()));
+            self.parameters.push((map, tables::failing(map)));
         }
         self.surrounded(restriction, cell, session)
     }

@@ -75,12 +75,14 @@ pub fn policy_socket(root: &Path, worker: usize) -> String {
 pub fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let array = |texts: &[&str]| format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "));
+    let words = |text: &str| array(&text.split(' ').collect::<Vec<_>>());
+    let mynetworks = configuration.parameters.iter().find(|(name, _)| *name == "mynetworks");
     let mut text = format!(
         "hostname = \"mx.test\"\nmynetworks = {}\ndomains = {}\nrelay_domains = {}\n\
          [dns]\nservers = [\"127.0.0.1:53\"]\ntimeout = \"3s\"\n\
          [doors.policy]\nlisten = [\"unix:{socket}\"]\nsocket_mode = \"0666\"\n\
          [restrictions]\ndelay_reject = {}\nhelo_required = {}\nrelay_before_recipient = {}\n",
-        array(&world::MYNETWORKS),
+        mynetworks.map_or_else(|| array(&world::MYNETWORKS), |(_, value)| words(value)),
         array(&world::DOMAINS),
         array(&world::RELAY_DOMAINS),
         configuration.delay_reject,
@@ -97,9 +99,10 @@ pub fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
     }
     text.push_str("[postfix]\n");
     let _ = writeln!(text, "inet_interfaces = {}", array(&HOST));
-    for (name, value) in &configuration.parameters {
+    for (name, value) in configuration.parameters.iter().filter(|parameter| Some(*parameter) != mynetworks) {
         let _ = match *name {
             PARENTS | RELAY_CLIENTCERTS => writeln!(text, "{name} = {}", array(&[value])),
+            "permit_mx_backup_networks" => writeln!(text, "{name} = {}", words(value)),
             _ if name.ends_with("_maps") => writeln!(text, "{name} = {}", array(&[value])),
             _ if name.ends_with("_code") => writeln!(text, "{name} = {value}"),
             _ => writeln!(text, "{name} = {}", quoted(value)),

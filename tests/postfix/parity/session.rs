@@ -184,6 +184,8 @@ impl Session {
             "permit_mx_backup" => {
                 let domain = match situation {
                     Situation::Miss => random.pick(&["good.test", "first.test", "nowhere.test"]),
+                    // There the networks of the first exchangers fail.
+                    Situation::Failure | Situation::WarnedFailure if random.one_in(2) => "backup.test",
                     Situation::Failure | Situation::WarnedFailure => MAIL_DOMAINS.unclear(random),
                     _ => "backup.test",
                 };

@@ -7,7 +7,7 @@ use super::actions;
 use super::kinds::Subject;
 use super::patterns::{self, ANYTHING};
 use super::session::{Address, Session};
-use super::world::{ETRN_DOMAINS, HELO_NAMES, MAIL_DOMAINS};
+use super::world::{ETRN_DOMAINS, HELO_NAMES, MAIL_DOMAINS, MYNETWORKS, NETWORKS_UNCLEAR};
 use super::zone::name_of;
 use crate::support::random::Random;
 use crate::support::sasl;
@@ -17,6 +17,15 @@ const CLIENT_KEYS: [&str; 6] = ["good.test", "10.2", "10.3.0.1", "unknown", "200
 
 /// The table that cannot answer.
 pub const FAIL: &str = "fail:drawn";
+
+/// The value of a parameter with which nobody can say anything of strangers.
+pub fn failing(parameter: &str) -> String {
+    match parameter {
+        "mynetworks" => [&MYNETWORKS[..], &NETWORKS_UNCLEAR].concat().join(" "),
+        "permit_mx_backup_networks" => NETWORKS_UNCLEAR.join(" "),
+        _ => FAIL.to_owned(),
+    }
+}
 
 /// A table in the making.
 #[derive(Clone)]

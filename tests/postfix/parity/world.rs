@@ -4,6 +4,8 @@ use crate::support::random::Random;
 
 /// The networks that may do what strangers may not, with an exception.
 pub const MYNETWORKS: [&str; 4] = ["127.0.0.0/8", "!10.9.66.0/24", "10.9.0.0/16", "[2001:db8:9::]/48"];
+/// Networks with bits after their prefix: of whom comes to them nobody can say whether he is inside.
+pub const NETWORKS_UNCLEAR: [&str; 2] = ["10.64.0.1/10", "[2001:db8:64::1]/48"];
 /// The domains where mail ends (Postfix: `mydestination`). The first is the host's own name.
 pub const DOMAINS: [&str; 2] = ["mx.test", "ours.test"];
 /// The domains that are passed on, with their subdomains.
@@ -145,12 +147,14 @@ pub const HELO_NAMES: Pool = Pool {
         "trailing-.test",
         "sub.-leading.test",
         "xn--4ca.test",
+        "xn--123456.test",
         "\u{e4}.test",
         "2001:db8::1",
         "::1",
         "mail!good.test",
         "mail,good.test",
         "star*.test",
+        "*.good.test",
         "7.8.9.10.test",
         LABEL_OF_64,
         NAME_OF_260,
@@ -175,8 +179,8 @@ pub const HELO_NAMES: Pool = Pool {
 };
 
 /// HELO names that are no names, with and without brackets.
-pub const HELO_INVALID: [&str; 6] =
-    ["a..b.test", "-leading.test", "mail!good.test", "[1.2.3]", "[mail.good.test]", LABEL_OF_64];
+pub const HELO_INVALID: [&str; 7] =
+    ["a..b.test", "-leading.test", "mail!good.test", "*.good.test", "[1.2.3]", "[mail.good.test]", LABEL_OF_64];
 /// HELO names without a domain.
 pub const HELO_NOT_FQDN: [&str; 3] = ["localhost", "single", "[256.1.1.1]"];
 
@@ -206,6 +210,7 @@ pub const MAIL_DOMAINS: Pool = Pool {
         "12345",
         "1.2.3.4",
         "xn--4ca.test",
+        "xn--123456.test",
         "[10.1.0.1]",
         "[IPv6:2001:db8::1]",
         "[broken",

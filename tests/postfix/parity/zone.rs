@@ -78,6 +78,8 @@ aaaa-only.test AAAA 2001:db8:1::1
 mx-only.test MX 10 mail.good.test
 under_score.test A 10.1.0.1
 xn--4ca.test A 10.1.0.1
+# Not even an A-label: names in ASCII are asked as they are.
+xn--123456.test A 10.1.0.1
 12345 A 10.1.0.1
 nullmx.test MX 0 .
 nullmx-a.test MX 0 .

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use facts::NetworkList;
+use facts::{Network, NetworkPattern};
 use schemars::JsonSchema;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -73,14 +73,14 @@ pub struct Postfix {
     /// The addresses of this host beside its loopback, for `permit_inet_interfaces` and `permit_mx_backup`. They are
     /// written down because nobody looks at the system's (Postfix: `inet_interfaces`).
     #[schemars(with = "Vec<String>")]
-    pub inet_interfaces: NetworkList,
+    pub inet_interfaces: Vec<Network>,
     /// The addresses under which others know this host, for `permit_mx_backup` (Postfix: `proxy_interfaces`).
     #[schemars(with = "Vec<String>")]
-    pub proxy_interfaces: NetworkList,
+    pub proxy_interfaces: Vec<Network>,
     /// Where the primary mail exchangers must be of whom `permit_mx_backup` makes this host a backup. Empty: anywhere
     /// (Postfix: `permit_mx_backup_networks`).
     #[schemars(with = "Vec<String>")]
-    pub permit_mx_backup_networks: NetworkList,
+    pub permit_mx_backup_networks: Vec<Spanned<NetworkPattern>>,
     /// Tables of the certificates for `permit_tls_clientcerts` (Postfix: `relay_clientcerts`).
     pub relay_clientcerts: Texts,
     /// Tables of who may send as whom, for `reject_sender_login_mismatch` (Postfix: `smtpd_sender_login_maps`).
@@ -156,9 +156,9 @@ impl Default for Postfix {
             smtpd_null_access_lookup_key: "<>".into(),
             recipient_delimiter: String::new(),
             parent_domain_matches_subdomains: ["relay_domains", "smtpd_access_maps"].map(str::to_owned).into(),
-            inet_interfaces: NetworkList::default(),
-            proxy_interfaces: NetworkList::default(),
-            permit_mx_backup_networks: NetworkList::default(),
+            inet_interfaces: Vec::new(),
+            proxy_interfaces: Vec::new(),
+            permit_mx_backup_networks: Vec::new(),
             relay_clientcerts: Texts::default(),
             smtpd_sender_login_maps: Texts::default(),
             local_recipient_maps: Texts::default(),

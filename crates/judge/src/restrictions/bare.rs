@@ -7,6 +7,7 @@ use std::sync::Arc;
 use facts::{DnsAnswer, EmailAddress, Reason, Reply, Stage};
 
 use crate::case::Case;
+use crate::maps::unavailable;
 use crate::reply::Named;
 use crate::restriction::{Kind, Subject};
 use crate::ruling::{About, Ruling, Says};
@@ -91,6 +92,11 @@ impl<'a> Topic<'a> {
 
     pub(super) fn named(&self) -> Named<'_> {
         Named { name: &self.name, class: self.class }
+    }
+
+    /// What is said of it where a table or a list of networks cannot say anything.
+    pub(super) fn unavailable(self, why: String) -> Ruling {
+        unavailable(&self.name, why).on(self.answers)
     }
 }
 

@@ -94,7 +94,7 @@ impl Search<'_> {
     /// Whether all addresses of `hosts` are where first mail exchangers may be.
     async fn are_allowed(&mut self, hosts: &[(u16, &str)]) -> bool {
         let networks = &self.case.settings.permit_mx_backup_networks;
-        if networks.networks().next().is_none() {
+        if networks.is_empty() {
             return true;
         }
         for (_, host) in hosts {
@@ -105,8 +105,14 @@ impl Search<'_> {
                 self.defer(&format!("Unable to look up host {host} as mail exchanger: {failure}"));
                 return false;
             }
-            if !found.all(|address| networks.contains(address)) {
-                return false;
+            let outside = found.map(|address| networks.contains(address)).find(|is_inside| *is_inside != Ok(true));
+            match outside.unwrap_or(Ok(true)) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(_) => {
+                    self.defer(&format!("Unable to verify host {host} as mail exchanger"));
+                    return false;
+                }
             }
         }
         true

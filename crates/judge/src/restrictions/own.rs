@@ -2,16 +2,20 @@
 
 use facts::Reason;
 
+use super::bare::Topic;
 use crate::case::Case;
-use crate::ruling::Ruling;
+use crate::ruling::{About, Ruling};
 
-/// Permits clients in our networks.
-pub(super) fn permit_mynetworks(case: &Case) -> Ruling {
-    if case.settings.mynetworks.contains(case.client().address) {
-        Ruling::permit(Reason::OwnNetwork)
-    } else {
-        Ruling::dunno()
-    }
+/// Permits clients in our networks; `None` where that cannot be said.
+pub(super) fn permit_mynetworks(case: &Case) -> Option<Ruling> {
+    let is_ours = case.settings.mynetworks.contains(case.client().address).ok()?;
+    Some(if is_ours { Ruling::permit(Reason::OwnNetwork) } else { Ruling::dunno() })
+}
+
+/// What is said of a client of whom it cannot be said.
+pub(super) async fn mynetworks_unclear(case: &Case, about: &About) -> Ruling {
+    let why = case.settings.mynetworks.contains(case.client().address).err().unwrap_or_default();
+    Topic::of(case, about).await.unavailable(format!("mynetworks: {why}"))
 }
 
 /// Permits this host itself.

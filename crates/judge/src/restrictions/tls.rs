@@ -4,7 +4,6 @@ use facts::{Encryption, Reason};
 
 use super::bare::Topic;
 use crate::case::Case;
-use crate::maps::unavailable;
 use crate::reply::reply;
 use crate::ruling::{About, Ruling};
 
@@ -27,10 +26,7 @@ pub(super) async fn permit_tls_clientcerts(case: &Case, about: &About) -> Ruling
     let mut known = digests.into_iter().filter(|digest| !digest.is_empty());
     match known.find_map(|digest| relay_clientcerts.find(digest)) {
         Some(Ok(found)) => Ruling::permit(Reason::Certificate).with(found.evidence()),
-        Some(Err(why)) => {
-            let topic = Topic::of(case, about).await;
-            unavailable(topic.named().name, why).on(topic.answers)
-        }
+        Some(Err(why)) => Topic::of(case, about).await.unavailable(why),
         None => Ruling::dunno().noting(format!("no row for the certificate {}", certificate.fingerprint)),
     }
 }

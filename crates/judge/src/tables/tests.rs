@@ -82,7 +82,7 @@ fn networks_with_mistakes() {
         "line 1: 10.0.0.1/8 has bits set",
         "line 2: \"10.0.0.0/8\" has no value",
         "line 3: \"endif\" without",
-        "line 6: \"x\" is not an address",
+        "line 6: \"x\" is neither an address nor a network",
         "line 4: \"if\" without",
     ];
     assert_eq!(warnings.len(), expected.len(), "{warnings:?}");

@@ -21,8 +21,8 @@ impl Gate {
     fn new(greylist: &str) -> Self {
         let nothing = "client = []\nhelo = []\nsender = []\nrelay = []\n";
         let config = format!(
-            "hostname = \"mx.ours.example\"\ndomains = [\"ours.example\"]\nmynetworks = [\"10.0.0.0/8\"]\n[restrictions]\n{nothing}recipient = \
-             [\"check_greylist\"]\n[greylist]\n{greylist}\n"
+            "hostname = \"mx.ours.example\"\ndomains = [\"ours.example\"]\nmynetworks = [\"10.0.0.0/8\", \"[2001:db8:9::1]/48\"]\n\
+             [restrictions]\n{nothing}recipient = [\"check_greylist\"]\n[greylist]\n{greylist}\n"
         );
         let outside = Outside::new(
             |_| std::future::ready(Err("nobody".into())).boxed(),
@@ -54,6 +54,12 @@ fn from(address: &str, name: &str) -> Facts {
 fn told(decision: &Decision) -> String {
     let finding = decision.findings.last().unwrap();
     finding.evidence.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn networks_that_cannot_be_read_vouch_for_nobody() {
+    let inside = Gate::new("").decide(&from("2001:db8:9::5", "mail.elsewhere.example"), 0);
+    assert_eq!((inside.verdict, inside.reason), (Verdict::Defer, Reason::Greylisted));
 }
 
 #[test]

@@ -107,6 +107,37 @@ fn clients_of_ours() {
 }
 
 #[test]
+fn networks_of_which_nobody_can_say_who_is_inside() {
+    let at = |address: &str| with_client(|client| client.address = address.parse().unwrap());
+    let failed = |name: &str| format!("451 4.3.0 <{name}>: Temporary lookup failure");
+    let named = failed("mail.good.example[192.0.2.9]");
+    for (list, address, stage, expected) in [
+        ("recipient = [\"permit_mynetworks\", \"reject\"]", "127.0.0.9", Stage::Rcpt, "permit".to_owned()),
+        ("recipient = [\"permit_mynetworks\", \"reject\"]", "2001:db8::9", Stage::Rcpt, REJECTED.to_owned()),
+        ("recipient = [\"permit_mynetworks\", \"reject\"]", "192.0.2.9", Stage::Rcpt, failed("c@ours.example")),
+        // What was meant, and what comes after it, is not let in.
+        ("recipient = [\"permit_mynetworks\"]", "168.100.189.5", Stage::Rcpt, failed("c@ours.example")),
+        ("recipient = [\"permit_mynetworks\"]", "10.9.0.1", Stage::Rcpt, failed("c@ours.example")),
+        // A fault of the configuration is never only a warning.
+        ("recipient = [\"warn_if_reject permit_mynetworks\"]", "192.0.2.9", Stage::Rcpt, failed("c@ours.example")),
+        (
+            "recipient = [\"defer_if_reject\", \"permit_mynetworks\"]",
+            "192.0.2.9",
+            Stage::Rcpt,
+            failed("c@ours.example"),
+        ),
+        // It speaks of whatever its list, or its row, is about.
+        ("client = [\"permit_mynetworks\"]", "192.0.2.9", Stage::Rcpt, named.clone()),
+        ("helo = [\"permit_mynetworks\"]", "192.0.2.9", Stage::Rcpt, failed("mail.good.example")),
+        ("data = [\"permit_mynetworks\"]", "192.0.2.9", Stage::Data, failed("DATA")),
+        ("recipient = [\"check_client_access static:permit_mynetworks\"]", "192.0.2.9", Stage::Rcpt, named),
+    ] {
+        let networks = "mynetworks = [\"127.0.0.0/8\", \"168.100.189.1/27\", \"10.9.0.0/16\"]";
+        check(&format!("{networks}\n[restrictions]\n\n{list}\n"), &at(address), stage, &expected);
+    }
+}
+
+#[test]
 fn recipients_of_ours() {
     for (recipient, expected) in [
         ("c@ours.example", "permit"),

@@ -192,6 +192,16 @@ fn backups() {
         ("c@[192.0.2.1]", "", denied("c@[192.0.2.1]")),
         ("c@backup.example", "\"198.51.100.0/24\"", "permit".into()),
         ("c@backup.example", "\"203.0.113.0/24\"", denied("c@backup.example")),
+        // Exceptions alone let nobody in.
+        ("c@backup.example", "\"!203.0.113.0/24\"", denied("c@backup.example")),
+        // Bits after the prefix, for whoever comes to it, and is of its family.
+        ("c@backup.example", "\"198.51.100.0/24\", \"203.0.113.1/24\"", "permit".into()),
+        ("c@backup.example", "\"[2001:db8::1]/32\"", denied("c@backup.example")),
+        (
+            "c@backup.example",
+            "\"198.51.100.1/24\"",
+            rejected("c@backup.example", "450 4.4.4", "Unable to verify host primary.example as mail exchanger"),
+        ),
         ("c@lostbackup.example", "", "permit".into()),
         (
             "c@lost.example",

@@ -1,11 +1,13 @@
 //! Why a configuration is refused: the line, the place in it, and what was meant.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use facts::closest;
 use store::without_passwords;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the design that come with later versions: their keys are known, and refused with that word.
@@ -80,8 +82,10 @@ impl Mistake {
 fn element(text: &str, span: &Range<usize>, message: &str) -> Option<Range<usize>> {
     let array = DeValue::parse(text.get(span.clone())?).ok()?;
     let DeValue::Array(elements) = array.get_ref() else { return None };
-    let spoken_of = |value: &DeValue<'_>| value.as_str().is_some_and(|text| !text.is_empty() && message.contains(text));
-    let inner = elements.iter().find(|element| spoken_of(element.get_ref()))?.span();
+    // What is wrong is named first; what was meant, and may stand in the array as well, comes after it.
+    let named_at = |text: &str| Some((message.find(text)?, Reverse(text.len()))).filter(|_| !text.is_empty());
+    let named = |element: &Spanned<DeValue<'_>>| Some((named_at(element.get_ref().as_str()?)?, element.span()));
+    let (_, inner) = elements.iter().filter_map(named).min_by_key(|(place, _)| *place)?;
     Some(span.start + inner.start..span.start + inner.end)
 }
 
@@ -152,6 +156,15 @@ impl fmt::Display for Refused {
 }
 
 impl Refused {
+    /// Each mistake in a line of its own, for the log: `FILE:LINE: MESSAGE: HELP`.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.mistakes.iter().map(|mistake| {
+            let line = mistake.span.as_ref().map(|span| format!(":{}", self.line_and_column(span.start).0));
+            let help = mistake.help.as_ref().map(|help| format!(": {help}"));
+            format!("{}{}: {}{}", self.name, line.unwrap_or_default(), mistake.message, help.unwrap_or_default())
+        })
+    }
+
     /// With colours, for a terminal.
     #[must_use]
     pub fn coloured(&self) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::{Config, REPLY_MAX, Reply, Request};
-use crate::story::visible;
+use crate::visible::visible;
 
 /// To look through a store of many millions takes a while; a server that hangs shall not keep a script for ever.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -11,7 +11,8 @@ use serde::Serialize;
 use store::journal::{Count, VERDICTS};
 
 use crate::cli::Answer;
-use crate::story::{local, visible};
+use crate::story::local;
+use crate::visible::visible;
 
 /// A longer time is told by the day.
 const HOURS_MAX: usize = 48;
