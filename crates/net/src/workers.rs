@@ -5,6 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
+use rustix::process::getpriority_process;
+use thread_priority::{
+    NormalThreadSchedulePolicy::{Batch, Other},
+    ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    thread_schedule_policy,
+};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -35,7 +41,10 @@ impl Workers {
             let worker = Worker::new(runtime.handle().clone());
             let end = end.clone();
             let thread = thread::Builder::new().name(format!("worker-{number}"));
-            thread.spawn(move || runtime.block_on(end.cancelled()))?;
+            thread.spawn(move || {
+                take_turns();
+                runtime.block_on(end.cancelled());
+            })?;
             Ok(worker)
         });
         Ok(Self { workers: workers.collect::<io::Result<_>>()?, _end: end.drop_guard() })
@@ -52,6 +61,22 @@ impl Workers {
     pub(crate) fn least_busy(&self) -> &Worker {
         let least = self.workers.iter().min_by_key(|worker| worker.connections.load(Relaxed));
         least.expect("there is one worker at least")
+    }
+}
+
+/// Lets whoever runs on this thread's processor go on when something comes in (SCHED_BATCH, sched(7)). Who asks is often on
+/// this machine and about to ask more: to answer several at once takes less than to be called for each. Where the
+/// administrator has chosen otherwise, or the system refuses, all stays as it is.
+fn take_turns() {
+    let is_usual = thread_schedule_policy().is_ok_and(|policy| policy == ThreadSchedulePolicy::Normal(Other));
+    // The library sets the niceness along with the policy: to 0, the usual, at this value.
+    if let (true, Ok(0), Ok(value)) = (is_usual, getpriority_process(None), ThreadPriorityValue::try_from(47_u8)) {
+        let policy = ThreadSchedulePolicy::Normal(Batch);
+        if let Err(error) =
+            set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(value), policy)
+        {
+            tracing::debug!("threads are scheduled as usual: {error}");
+        }
     }
 }
 
@@ -80,6 +105,18 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Only the thread that asks for it, and with the same share of the processor.
+    #[test]
+    fn a_thread_takes_turns() {
+        let told = || (thread_schedule_policy().unwrap(), getpriority_process(None).unwrap());
+        let before = told();
+        let (changed, niceness) = thread::spawn(move || (take_turns(), told()).1).join().unwrap();
+        if before == (ThreadSchedulePolicy::Normal(Other), 0) {
+            assert_eq!((changed, niceness), (ThreadSchedulePolicy::Normal(Batch), 0));
+        }
+        assert_eq!(told(), before);
+    }
 
     #[test]
     fn connections_go_to_the_least_busy() {
