@@ -88,7 +88,7 @@ fn write_human(line: &mut String, Row { door, facts, decision, elapsed, .. }: &R
     }
     write!(line, " reason={}", decision.reason)?;
     if let Some(restriction) = decision.restriction {
-        write!(line, " restriction=\"{}\"", Quoted(restriction))?;
+        push_quoted(line, " restriction=", &[restriction])?;
     }
     let client_name = facts.client.name.as_ref().map_or("unknown", |name| name.as_str());
     push_word(line, " client=", client_name, "[")?;
@@ -107,10 +107,11 @@ fn write_human(line: &mut String, Row { door, facts, decision, elapsed, .. }: &R
         push_word(line, " to=<", recipient.address.as_str(), ">")?;
     }
     for action in &decision.actions {
-        write!(line, " action=\"{}\"", Quoted(&action.to_string()))?;
+        push_quoted(line, " action=", &[&action.to_string()])?;
     }
     if let Some(reply) = &decision.reply {
-        write!(line, " reply=\"{} {} {}\"", reply.code, Quoted(&reply.enhanced), Quoted(&reply.text))?;
+        let mut code = itoa::Buffer::new();
+        push_quoted(line, " reply=", &[code.format(reply.code), &reply.enhanced, &reply.text])?;
     }
     push_number(line, " dns_queries=", decision.dns_queries.into());
     push_number(line, " micros=", micros(*elapsed));
@@ -131,6 +132,19 @@ fn push_word(line: &mut String, name: &str, word: &str, end: &str) -> fmt::Resul
     line.push_str(name);
     write_escaped(line, word, is_word)?;
     line.push_str(end);
+    Ok(())
+}
+
+/// Appends values between double quotes, with spaces between them.
+fn push_quoted(line: &mut String, name: &str, values: &[&str]) -> fmt::Result {
+    line.push_str(name);
+    let mut before = '"';
+    for value in values {
+        line.push(before);
+        write_escaped(line, value, is_quoted)?;
+        before = ' ';
+    }
+    line.push('"');
     Ok(())
 }
 
@@ -195,28 +209,32 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// A value between double quotes.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, self.0, |octet| octet == b' ' || is_word(octet) || matches!(octet, b'<' | b'>'))
-    }
-}
-
 fn is_word(octet: u8) -> bool {
     WORD_OCTETS[usize::from(octet)]
 }
 
-const WORD_OCTETS: [bool; 256] = {
+fn is_quoted(octet: u8) -> bool {
+    QUOTED_OCTETS[usize::from(octet)]
+}
+
+const WORD_OCTETS: [bool; 256] = octets_but(b" <>\"\\");
+const QUOTED_OCTETS: [bool; 256] = octets_but(b"\"\\");
+
+/// All that is printable ASCII but these.
+const fn octets_but(excluded: &[u8]) -> [bool; 256] {
     let mut octets = [false; 256];
-    let mut octet = b'!';
+    let mut octet = b' ';
     while octet <= b'~' {
-        octets[octet as usize] = !matches!(octet, b'<' | b'>' | b'"' | b'\\');
+        octets[octet as usize] = true;
         octet += 1;
     }
+    let mut index = 0;
+    while index < excluded.len() {
+        octets[excluded[index] as usize] = false;
+        index += 1;
+    }
     octets
-};
+}
 
 /// `value` with all that is not `plain` ASCII escaped, cut at [`VALUE_LENGTH_MAX`].
 fn write_escaped(out: &mut impl fmt::Write, value: &str, plain: impl Fn(u8) -> bool) -> fmt::Result {

@@ -127,7 +127,17 @@ fn without_numbers(user: &str) -> String {
 /// `text` with the first `%s` for the seconds that are missing, and the first `%r` for the recipient's domain.
 pub(crate) fn greylist_text(text: &str, seconds: u64, recipient: &str) -> String {
     let domain = recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain);
-    text.replacen("%s", &seconds.to_string(), 1).replacen("%r", domain, 1)
+    let (mut seconds, mut domain) = (Some(seconds.to_string()), Some(domain));
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match (part.strip_prefix('s'), part.strip_prefix('r')) {
+            (Some(after), _) if let Some(seconds) = seconds.take() => out.extend([&*seconds, after]),
+            (_, Some(after)) if let Some(domain) = domain.take() => out.extend([domain, after]),
+            _ => out.extend(["%", part]),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
