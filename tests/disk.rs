@@ -248,7 +248,7 @@ fn files_of_a_newer_version_are_told_and_left_to_it() {
     let known = set_schema(&store, 1_000);
     let mut octets = fs::read(&rows).unwrap();
     let version = octets.iter().position(|octet| *octet == b'\n').unwrap() - 1;
-    octets[version] = b'2';
+    octets[version] = b'9';
     fs::write(&rows, &octets).unwrap();
 
     let gate = Gate::start_in(state.path());
