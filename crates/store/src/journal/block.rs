@@ -4,10 +4,6 @@
 //! A file is a line that says what it holds, then blocks. A block stands for itself: whatever its records name by number
 //! stands in front of them. So damage costs one block, and the next one is read again.
 
-use std::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
-
 use super::codec::{Field, In};
 
 /// A block ends when it has so many octets: what damage may cost.
@@ -30,12 +26,9 @@ pub(crate) fn push(octets: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// The same octets have the same checksum on every machine, for good.
+/// The same octets have the same checksum on every machine, for good (CRC-32, as in gzip).
 pub(crate) fn checksum(block: &[u8]) -> [u8; 4] {
-    let mut hasher = SipHasher13::new_with_keys(0, 0);
-    hasher.write(block);
-    let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
-    [a, b, c, d]
+    crc32fast::hash(block).to_le_bytes()
 }
 
 /// One step through blocks.
