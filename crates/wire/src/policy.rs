@@ -14,6 +14,8 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use crate::push_printable;
+
 pub use client::{REPLY_LENGTH_MAX, ReplyError, VALUE_LENGTH_MAX, push_request, reply};
 pub use question::{ProtocolState, Question, Undecidable};
 
@@ -234,11 +236,6 @@ impl Attributes<Range<usize>> {
 /// characters become spaces.
 pub fn push_reply(action: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"action=");
-    if action.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        out.extend_from_slice(action.as_bytes());
-    } else {
-        let printable: String = action.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        out.extend_from_slice(printable.as_bytes());
-    }
+    push_printable(action, out);
     out.extend_from_slice(b"\n\n");
 }
