@@ -201,6 +201,28 @@ fn next_text<'a>(octets: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 impl<'a> Command<'a> {
+    /// What the command is about, to ask whether it [awaits a reply](Terms::awaits_reply).
+    #[must_use]
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Negotiation(_) => Event::Negotiation,
+            Self::Macros(_) => Event::Macros,
+            Self::Connect(_) => Event::Connect,
+            Self::Helo(_) => Event::Helo,
+            Self::Mail(_) => Event::Mail,
+            Self::Rcpt(_) => Event::Rcpt,
+            Self::Data => Event::Data,
+            Self::Unknown(_) => Event::Unknown,
+            Self::Header(_) => Event::Header,
+            Self::EndOfHeaders => Event::EndOfHeaders,
+            Self::Body(_) => Event::Body,
+            Self::EndOfMessage(_) => Event::EndOfMessage,
+            Self::Abort => Event::Abort,
+            Self::Quit => Event::Quit,
+            Self::QuitNewConnection => Event::QuitNewConnection,
+        }
+    }
+
     /// The command of this event with these fields.
     pub(super) fn decode(event: Event, octets: &'a [u8]) -> Result<Self, Error> {
         let mut fields = Fields { event, octets };

@@ -9,7 +9,7 @@ pub const REPLY_LINES_MAX: usize = 32;
 /// The longest text of a reply's line, in bytes (libmilter: `MAXREPLYLEN`).
 pub const REPLY_TEXT_LENGTH_MAX: usize = 980;
 
-/// The answer to a command.
+/// The answer to a command. After CONNECT and HELO all that accept or refuse end the connection with Postfix, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// Go on.
@@ -118,8 +118,10 @@ impl Terms {
         if self.protocol & SMFIP_HDR_LEADSPC != 0 && !value.is_empty() {
             out.push(b' ');
         }
-        for (index, line) in value.lines().filter(|line| !line.trim().is_empty()).enumerate() {
-            // What does not go on with white space would be a header of its own.
+        // A line without anything visible would end the headers for some readers.
+        let visible = |c: char| !c.is_control() && c != ' ';
+        for (index, line) in value.lines().filter(|line| line.contains(visible)).enumerate() {
+            // One that does not begin with white space would be a header of its own.
             out.extend_from_slice(match index {
                 0 => b"",
                 _ if line.starts_with([' ', '\t']) => b"\n",

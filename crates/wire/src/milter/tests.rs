@@ -331,7 +331,7 @@ fn changes() {
         (change("v"), b'm', "\0\0\x01\x02X\0v\0", "\0\0\x01\x02X\0 v\0"),
         (change(""), b'm', "\0\0\x01\x02X\0\0", "\0\0\x01\x02X\0\0"),
         (add("a;\n\tb"), b'h', "X\0a;\n b\0", "X\0 a;\n b\0"),
-        (add("a\r\nBcc: b\n\n\0body\n"), b'h', "X\0a\n Bcc: b\n  body\0", "X\0 a\n Bcc: b\n  body\0"),
+        (add("a\r\nBcc: b\n\n\0\n\0body\n"), b'h', "X\0a\n Bcc: b\n  body\0", "X\0 a\n Bcc: b\n  body\0"),
     ] {
         for (protocol, expected) in [(0, bare), (SMFIP_HDR_LEADSPC, spaced)] {
             let mut out = Vec::new();
