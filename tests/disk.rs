@@ -264,7 +264,7 @@ fn files_of_a_newer_version_are_told_and_left_to_it() {
     assert!(status.success() && log.contains(&told), "{log}");
     let (told, complaint) = journal(state.path());
     assert_eq!(told.lines().count(), 600, "its own");
-    let expected = format!("{}: a newer version of the program wrote it: that version reads it", rows.display());
+    let expected = format!("{}: another version of the program wrote it: that version reads it", rows.display());
     assert!(complaint.contains(&expected), "{complaint}");
 
     // The version that knows them finds all as it was.

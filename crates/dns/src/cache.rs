@@ -33,6 +33,20 @@ pub(crate) struct Cache {
     started: Instant,
 }
 
+/// What stands for a question. Questions about one address, to whichever list, have their place in common: the first of
+/// them fetches the memory of all.
+#[derive(Clone, Copy)]
+struct Key {
+    place: u64,
+    hash: u64,
+}
+
+/// How much of a name tells which address it is about: the labels of hexadecimal digits before all others; else all of it.
+fn head_length(name: &str) -> usize {
+    let digits = name.bytes().take_while(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f' | b'.')).count();
+    name.as_bytes().iter().take(digits).rposition(|octet| *octet == b'.').unwrap_or(name.len())
+}
+
 /// An answer with records, or why there are none: whoever asked has the name for such an answer.
 pub(crate) type Cached = Result<Arc<DnsAnswer>, DnsFailure>;
 
@@ -77,10 +91,13 @@ impl Cache {
 
     /// No derived hash: what that writes piece by piece takes longer than the name. The questions for one name are kept
     /// apart by turning its hash, each by another number of bits.
-    fn key(&self, question: &Question<'_>) -> u64 {
+    fn key(&self, question: &Question<'_>) -> Key {
+        let (head, rest) = question.name.split_at(head_length(&question.name));
         let mut hasher = self.seed.build_hasher();
-        hasher.write(question.name.as_bytes());
-        hasher.finish().rotate_left(question.record_type as u32)
+        hasher.write(head.as_bytes());
+        let place = hasher.finish();
+        hasher.write(rest.as_bytes());
+        Key { place, hash: hasher.finish().rotate_left(question.record_type as u32) }
     }
 
     fn seconds(&self, time: Instant) -> u32 {
@@ -107,27 +124,27 @@ impl Cache {
             None => shelf.records.insert(answer),
         };
         if let (Some(detail), Some(index)) = (detail, shelf.place(key, now)) {
-            shelf.entries[index] = Entry { key, until, failure, was_found: false, detail };
+            shelf.entries[index] = Entry { key: key.hash, until, failure, was_found: false, detail };
         }
     }
 
-    fn shelf(&self, key: u64) -> MutexGuard<'_, Shelf> {
+    fn shelf(&self, key: Key) -> MutexGuard<'_, Shelf> {
         // By other bits than those that choose the place.
-        self.shelves[(key >> 58) as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelves[(key.place >> 58) as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shelf {
-    /// Where the entry of `key` may stand.
-    fn window(&self, key: u64) -> impl Iterator<Item = usize> + use<> {
+    /// Where the entries of `place` may stand.
+    fn window(&self, place: u64) -> impl Iterator<Item = usize> + use<> {
         let length = self.entries.len();
-        (0..WINDOW.min(length)).map(move |step| (key as usize).wrapping_add(step) & (length - 1))
+        (0..WINDOW.min(length)).map(move |step| (place as usize).wrapping_add(step) & (length - 1))
     }
 
-    fn find(&mut self, key: u64, now: u32) -> Option<Entry> {
-        for index in self.window(key) {
+    fn find(&mut self, key: Key, now: u32) -> Option<Entry> {
+        for index in self.window(key.place) {
             let entry = &mut self.entries[index];
-            if entry.key == key && entry.until > now {
+            if entry.key == key.hash && entry.until > now {
                 // Written once, or processors that find the same answer would take it from each other.
                 if !entry.was_found {
                     entry.was_found = true;
@@ -142,27 +159,27 @@ impl Shelf {
     }
 
     /// Where the entry of `key` stands or is to stand; nowhere in a cache without entries.
-    fn place(&mut self, key: u64, now: u32) -> Option<usize> {
+    fn place(&mut self, key: Key, now: u32) -> Option<usize> {
         let mut over = None;
-        for index in self.window(key) {
+        for index in self.window(key.place) {
             match &self.entries[index] {
-                entry if entry.key == key => return Some(index),
+                entry if entry.key == key.hash => return Some(index),
                 entry if entry.until == 0 => return over.or(Some(index)),
                 entry if entry.until <= now => over = over.or(Some(index)),
                 _ => {}
             }
         }
-        over.or_else(|| self.unused(key))
+        over.or_else(|| self.unused(key.place))
     }
 
-    /// A place in the full window of `key` whose entry was not found of late. What was gets another round.
-    fn unused(&mut self, key: u64) -> Option<usize> {
-        for index in self.window(key) {
+    /// A place in the full window of `place` whose entry was not found of late. What was gets another round.
+    fn unused(&mut self, place: u64) -> Option<usize> {
+        for index in self.window(place) {
             if !std::mem::take(&mut self.entries[index].was_found) {
                 return Some(index);
             }
         }
-        self.window(key).next()
+        self.window(place).next()
     }
 }
 

@@ -371,7 +371,7 @@ impl DecisionId {
 
     /// The id of this [`Self::number`].
     #[must_use]
-    pub fn of_number(number: u64) -> Self {
+    pub const fn of_number(number: u64) -> Self {
         Self(number)
     }
 

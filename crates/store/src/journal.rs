@@ -9,6 +9,7 @@ mod block;
 mod codec;
 mod config;
 mod hours;
+mod outline;
 mod queue;
 mod reader;
 mod row;

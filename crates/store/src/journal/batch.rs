@@ -11,8 +11,11 @@ use super::hours::Kind;
 /// What one row may take; a longer one loses its findings, as a hostile DNS answer can be long.
 const ROW_MAX: usize = 256 << 10;
 
-/// Few rows are longer.
-const ROW_USUAL: usize = 4 << 10;
+/// Octets of a block and its last row; few rows are longer than what is added here.
+const ROOM: usize = BLOCK_SIZE + (4 << 10);
+
+/// The first of no rows.
+const NONE: DecisionId = DecisionId::of_number(u64::MAX);
 
 /// Some rows of one thread.
 #[derive(Debug)]
@@ -26,8 +29,7 @@ pub(crate) struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        let first = DecisionId::of_number(u64::MAX);
-        Self { out: Out::default(), rows: 0, first, counts: FxHashMap::default() }
+        Self { out: Out::default(), rows: 0, first: NONE, counts: FxHashMap::default() }
     }
 }
 
@@ -36,7 +38,7 @@ impl Batch {
     pub(crate) fn add(&mut self, row: &Row) -> bool {
         if self.rows == 0 {
             // To grow by and by would cost more than the rest.
-            self.out.octets.reserve(BLOCK_SIZE + ROW_USUAL);
+            self.out.octets.reserve(ROOM);
         }
         let written = self.out.record(ROW_MAX, |out| row.write(out))
             || self.out.record(ROW_MAX, |out| row.without_findings().write(out));
@@ -48,8 +50,17 @@ impl Batch {
         written
     }
 
+    /// Forgets its rows, but keeps the memory that they took.
+    pub(crate) fn clear(&mut self) {
+        let Self { out, rows, first, counts } = self;
+        out.clear();
+        out.octets.shrink_to(ROOM);
+        counts.clear();
+        (*rows, *first) = (0, NONE);
+    }
+
     /// Whether it is to become a block.
     pub(crate) fn is_full(&self) -> bool {
-        self.out.octets.len() >= BLOCK_SIZE
+        self.out.len() >= BLOCK_SIZE
     }
 }

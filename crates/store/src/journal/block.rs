@@ -8,7 +8,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::codec::In;
+use super::codec::{Field, In};
 
 /// A block ends when it has so many octets: what damage may cost.
 pub(crate) const BLOCK_SIZE: usize = 64 << 10;
@@ -70,7 +70,7 @@ impl<'a> Iterator for Blocks<'a> {
     type Item = Next<'a>;
 
     fn next(&mut self) -> Option<Next<'a>> {
-        let mut from = In::new(self.rest, &[]);
+        let mut from = In::new(self.rest);
         let length = u32::from_le_bytes(from.array()?) as usize;
         let sum: [u8; 4] = from.array()?;
         if length == 0 || length > BLOCK_MAX {
@@ -86,7 +86,9 @@ impl<'a> Iterator for Blocks<'a> {
 /// Gives the records of a block to `read`, one after the other. Whether all could be read.
 pub(crate) fn records(block: &[u8], mut read: impl FnMut(&mut In<'_>) -> Option<()>) -> bool {
     let Some((terms, rest)) = In::terms_of(block) else { return false };
-    let mut from = In::new(rest, &terms);
+    let mut from = In::new(rest).with(&terms, &[]);
+    let Some(outlines) = Vec::read(&mut from) else { return false };
+    let mut from = from.with(&terms, &outlines);
     let mut whole = true;
     while !from.rest.is_empty() {
         let Some(mut record) = from.record() else { return false };

@@ -7,8 +7,10 @@ mod values;
 
 use std::cell::OnceCell;
 
-use facts::kept;
+use facts::{Finding, kept};
 use rustc_hash::FxHashMap;
+
+use super::outline::{Line, Outlines};
 
 /// A value that can be written and read.
 pub(crate) trait Field: Sized {
@@ -26,6 +28,9 @@ pub(crate) struct Out {
     numbers: FxHashMap<Box<str>, u32>,
     /// The same by place and length, for texts of which there is one copy: those need not be looked at.
     places: FxHashMap<(usize, usize), u32>,
+    outlines: Outlines,
+    /// The outlines as they are written, one after the other.
+    outlined: Vec<u8>,
 }
 
 impl Out {
@@ -70,6 +75,18 @@ impl Out {
         self.count - 1
     }
 
+    /// The outline of these findings, by its number.
+    pub(crate) fn outline(&mut self, findings: &[Finding]) {
+        let (number, is_new) = self.outlines.number(findings);
+        if is_new {
+            std::mem::swap(&mut self.octets, &mut self.outlined);
+            self.number(findings.len() as u64);
+            findings.iter().for_each(|finding| Line::of(finding).write(self));
+            std::mem::swap(&mut self.octets, &mut self.outlined);
+        }
+        self.number(number.into());
+    }
+
     /// A record: what `write` writes, with its length before it. Whether it is no longer than `length_max`; else it is
     /// taken back.
     pub(crate) fn record(&mut self, length_max: usize, write: impl FnOnce(&mut Self)) -> bool {
@@ -87,10 +104,27 @@ impl Out {
         true
     }
 
-    /// Appends what was written to `octets`, its terms before it.
+    /// Forgets what was written, but keeps the memory that it took.
+    pub(crate) fn clear(&mut self) {
+        let Self { octets, terms, count, numbers, places, outlines, outlined } = self;
+        [octets, terms, outlined].into_iter().for_each(Vec::clear);
+        *count = 0;
+        numbers.clear();
+        places.clear();
+        outlines.clear();
+    }
+
+    /// How many octets were written.
+    pub(crate) fn len(&self) -> usize {
+        self.terms.len() + self.outlined.len() + self.octets.len()
+    }
+
+    /// Appends what was written to `octets`, its terms and outlines before it.
     pub(crate) fn append_to(&self, octets: &mut Vec<u8>) {
         push_number(octets, self.count.into());
         octets.extend_from_slice(&self.terms);
+        push_number(octets, self.outlines.count());
+        octets.extend_from_slice(&self.outlined);
         octets.extend_from_slice(&self.octets);
     }
 }
@@ -120,12 +154,13 @@ pub(crate) struct Term<'a> {
 pub(crate) struct In<'a> {
     pub rest: &'a [u8],
     terms: &'a [Term<'a>],
+    outlines: &'a [Vec<Line>],
 }
 
 impl<'a> In<'a> {
     /// The terms of a block, and what follows them.
     pub(crate) fn terms_of(block: &'a [u8]) -> Option<(Vec<Term<'a>>, &'a [u8])> {
-        let mut from = Self { rest: block, terms: &[] };
+        let mut from = Self::new(block);
         let count = from.number()?;
         let mut terms = Vec::new();
         for _ in 0..count {
@@ -134,8 +169,13 @@ impl<'a> In<'a> {
         Some((terms, from.rest))
     }
 
-    pub(crate) fn new(rest: &'a [u8], terms: &'a [Term<'a>]) -> Self {
-        Self { rest, terms }
+    pub(crate) fn new(rest: &'a [u8]) -> Self {
+        Self { rest, terms: &[], outlines: &[] }
+    }
+
+    /// The same octets, with these terms and outlines.
+    pub(crate) fn with(self, terms: &'a [Term<'a>], outlines: &'a [Vec<Line>]) -> Self {
+        Self { terms, outlines, ..self }
     }
 
     pub(crate) fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -151,7 +191,7 @@ impl<'a> In<'a> {
     /// A record, to be read by itself.
     pub(crate) fn record(&mut self) -> Option<Self> {
         let length = u32::from_le_bytes(self.array()?) as usize;
-        Some(Self { rest: self.octets(length)?, terms: self.terms })
+        Some(Self { rest: self.octets(length)?, ..*self })
     }
 
     pub(crate) fn octet(&mut self) -> Option<u8> {
@@ -181,6 +221,12 @@ impl<'a> In<'a> {
 
     pub(crate) fn kept_term(&mut self) -> Option<&'static str> {
         self.next_term().map(|term| *term.kept.get_or_init(|| kept(term.text)))
+    }
+
+    /// The lines of the outline that comes next, by its number.
+    pub(crate) fn outline(&mut self) -> Option<&'a [Line]> {
+        let number = usize::try_from(self.number()?).ok()?;
+        self.outlines.get(number).map(Vec::as_slice)
     }
 
     fn next_term(&mut self) -> Option<&'a Term<'a>> {

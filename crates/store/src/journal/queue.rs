@@ -16,6 +16,9 @@ const WAITING_MAX: usize = 32 << 20;
 /// More threads than these share places.
 const PLACES: usize = 16;
 
+/// How many batches are kept to be filled again.
+const SPARES: usize = 8;
+
 /// The rows that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -35,6 +38,9 @@ struct Waiting {
     /// Those that are full.
     batches: Vec<Batch>,
     octets: usize,
+    /// Those that were written, to be filled again: memory that goes back and forth between threads costs more than what
+    /// is done with it.
+    spare: Vec<Batch>,
     awake: bool,
     closing: bool,
     ended: bool,
@@ -61,11 +67,10 @@ impl Queue {
         if !batch.add(row) {
             self.counters.dropped.fetch_add(1, Relaxed);
         }
-        let full = batch.is_full().then(|| std::mem::take(&mut *batch));
-        drop(batch);
-        if let Some(full) = full {
-            self.hand_over(full);
+        if batch.is_full() {
+            self.hand_over(&mut batch);
         }
+        drop(batch);
         // The thread sleeps only where there is nothing to write.
         if !self.awake.load(Acquire) && !self.awake.swap(true, AcqRel) {
             locked(&self.waiting).awake = true;
@@ -74,16 +79,16 @@ impl Queue {
     }
 
     /// Hands over a batch that is full; it is dropped where too many wait for the disk.
-    fn hand_over(&self, full: Batch) {
+    fn hand_over(&self, batch: &mut Batch) {
         let mut waiting = locked(&self.waiting);
-        let octets = full.out.octets.len();
+        let octets = batch.out.len();
         if waiting.closing || waiting.octets + octets > WAITING_MAX {
-            drop(waiting);
-            self.counters.dropped.fetch_add(full.rows, Relaxed);
-            return;
+            self.counters.dropped.fetch_add(batch.rows, Relaxed);
+            return batch.clear();
         }
         waiting.octets += octets;
-        waiting.batches.push(full);
+        let empty = waiting.spare.pop().unwrap_or_default();
+        waiting.batches.push(std::mem::replace(batch, empty));
     }
 
     /// All that waits: once there is something, and others have had `linger` to join it. Comes back without anything after
@@ -97,12 +102,23 @@ impl Queue {
         waiting.awake = false;
         waiting.octets = 0;
         let (mut batches, then) = (std::mem::take(&mut waiting.batches), waiting.then());
+        let mut spare = std::mem::take(&mut waiting.spare);
         drop(waiting);
         // Whoever adds a row from here on wakes this thread again.
         self.awake.store(false, std::sync::atomic::Ordering::Release);
-        let partial = self.places.iter().map(|place| std::mem::take(&mut *locked(place)));
-        batches.extend(partial.filter(|batch| batch.rows > 0));
+        for mut batch in self.places.iter().map(locked).filter(|batch| batch.rows > 0) {
+            batches.push(std::mem::replace(&mut *batch, spare.pop().unwrap_or_default()));
+        }
+        self.give_back(spare);
         (batches, then)
+    }
+
+    /// Takes batches that were written, to be filled again.
+    pub(crate) fn give_back(&self, mut batches: Vec<Batch>) {
+        batches.iter_mut().for_each(Batch::clear);
+        let mut waiting = locked(&self.waiting);
+        waiting.spare.append(&mut batches);
+        waiting.spare.truncate(SPARES);
     }
 
     /// Waits for so long, unless the end comes.

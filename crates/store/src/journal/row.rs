@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use facts::{
     Allowance, Certificate, Client, ClientName, Decision, Deferral, DnsAnswer, DnsFailure, Encryption, Envelope,
-    Evidence, Facts, Finding, Greeting, Greylisted, MessageAction, Outcome, Reason, Recipient, Record, RecordType,
-    Reply, Stage, Verdict,
+    Evidence, Facts, Greeting, Greylisted, MessageAction, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage,
+    Verdict,
 };
 
 use super::codec::{Field, In, Out, choices, fields};
@@ -49,7 +49,6 @@ impl Row {
 fields! {
     Row { decision, door, stage, facts, elapsed, settings }
     Decision { id, time, verdict, reply, deferral, stage, restriction, reason, actions, findings, dns_queries }
-    Finding { list, stage, restriction, outcome, evidence, micros }
     Reply { code, enhanced, text }
     DnsAnswer { name, record_type, result }
     Facts { client, greeting, sasl_username, envelope, recipient, etrn_domain, instance }

@@ -16,7 +16,7 @@ pub(crate) const SEGMENTS: &str = ".rows";
 /// The ending of the names of files of counts, one for each day.
 pub(crate) const DAYS: &str = ".counts";
 /// The version of what follows that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// No file of ours is longer; whoever made it so has it read this far.
 const FILE_MAX: u64 = 64 << 20;
 
@@ -66,7 +66,7 @@ pub(crate) fn body<'a>(octets: &'a [u8], kind: &str) -> Result<&'a [u8], &'stati
         Some(body) => Ok(body),
         None if line.as_bytes().starts_with(octets) => Ok(&[]),
         None if octets.starts_with(kind.as_bytes()) => {
-            Err("a newer version of the program wrote it: that version reads it")
+            Err("another version of the program wrote it: that version reads it")
         }
         None => Err("it is damaged: its first line is not ours"),
     }

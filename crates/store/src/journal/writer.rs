@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     segment: Option<Open>,
     /// Whole blocks that are still to be written.
     unwritten: VecDeque<Chunk>,
+    /// The memory of blocks that were written, for the next.
+    spare: Vec<u8>,
     hours: Hours,
     /// What is written is not on the disk for sure.
     dirty: bool,
@@ -93,6 +95,7 @@ impl Writer {
             directory: directory.to_owned(),
             segment: None,
             unwritten: VecDeque::new(),
+            spare: Vec::new(),
             hours: Hours::new(directory),
             dirty: false,
             synced: now,
@@ -116,6 +119,7 @@ impl Writer {
             if self.unwritten.is_empty() || then == Then::End {
                 let (batches, next) = self.queue.next(LINGER, self.patience());
                 self.take(&batches);
+                self.queue.give_back(batches);
                 then = next;
             }
             self.write(SystemTime::now());
@@ -146,7 +150,7 @@ impl Writer {
 
     /// Counts rows, and makes blocks of them.
     fn take(&mut self, batches: &[Batch]) {
-        let mut chunk = Chunk::default();
+        let mut chunk = Chunk { octets: std::mem::take(&mut self.spare), ..Chunk::default() };
         for Batch { out, rows, first, counts } in batches {
             block::push(&mut chunk.octets, |octets| out.append_to(octets));
             chunk.rows += rows;
@@ -162,6 +166,8 @@ impl Writer {
         }
         if chunk.rows > 0 {
             self.unwritten.push_back(chunk);
+        } else {
+            self.spare = chunk.octets;
         }
     }
 
@@ -175,6 +181,8 @@ impl Writer {
             }
             self.queue.counters.written.fetch_add(chunk.rows, Relaxed);
             self.queue.counters.octets.fetch_add(chunk.octets.len() as u64, Relaxed);
+            self.spare = chunk.octets;
+            self.spare.clear();
         }
         if std::mem::take(&mut self.failing) && self.complaint.ends() {
             tracing::info!("{}: written again, with all that waited", self.directory.display());

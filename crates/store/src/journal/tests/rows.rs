@@ -23,6 +23,30 @@ fn what_was_written_is_read() {
     assert!(reader.find(DecisionId::of_number(1)).unwrap().is_none());
 }
 
+/// Rows share the outlines of their findings in a block, and differ in any part of them.
+#[test]
+fn findings_stay_with_their_rows() {
+    let state = tempfile::tempdir().unwrap();
+    let journal = open(state.path());
+    let rows = Vec::from_iter((0..400).map(|number| {
+        let mut row = long_row(number, time(1_793_527_200));
+        let findings = &mut row.decision.findings;
+        let mut bits = (0..).map(|bit| number >> (bit % 9) & 1 == 1);
+        let mut coin = move || bits.next() == Some(true);
+        for finding in findings.iter_mut().take(5) {
+            finding.outcome = if coin() { Outcome::Warn } else { Outcome::Dunno };
+            finding.micros = if coin() { 0 } else { u64::MAX };
+            finding.evidence.truncate(usize::from(coin()));
+        }
+        findings.truncate(number as usize % 23);
+        row
+    }));
+    rows.iter().for_each(|row| journal.append(row));
+    journal.close();
+    let (read, _) = reader(state.path()).latest(rows.len(), None, |_| true).unwrap();
+    assert_eq!(read.iter().map(told).collect::<Vec<_>>(), rows.iter().map(told).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_latest_are_read_in_order() {
     let state = tempfile::tempdir().unwrap();
