@@ -5,12 +5,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod connection;
 mod gate;
 pub mod matrix;
 mod outside;
 pub mod policy;
 pub mod record;
+mod reply;
 mod report;
+mod socket;
+#[cfg(test)]
+mod testing;
 
 pub use gate::{Counters, Gate};
 pub use report::{Report, ascii_json};
+pub use socket::SocketMode;
