@@ -41,7 +41,7 @@ pub enum Change<'a> {
     /// Add a header behind the others (`SMFIF_ADDHDRS`).
     AddHeader {
         /// Its name.
-        name: &'static str,
+        name: &'a str,
         /// Its value.
         value: &'a str,
     },
@@ -50,7 +50,7 @@ pub enum Change<'a> {
         /// How many headers stand before it; the MTA's own `Received:` counts.
         index: u32,
         /// Its name.
-        name: &'static str,
+        name: &'a str,
         /// Its value.
         value: &'a str,
     },
@@ -59,7 +59,7 @@ pub enum Change<'a> {
         /// Which one of this name, from 1.
         index: u32,
         /// Its name.
-        name: &'static str,
+        name: &'a str,
         /// Its value. Empty, it deletes the header.
         value: &'a str,
     },
@@ -113,7 +113,7 @@ impl Terms {
     }
 
     fn push_header(self, name: &str, value: &str, out: &mut Vec<u8>) {
-        out.extend_from_slice(name.as_bytes());
+        push_printable(name, out);
         out.push(0);
         if self.protocol & SMFIP_HDR_LEADSPC != 0 && !value.is_empty() {
             out.push(b' ');
