@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hickory_proto::rr::RecordType::{A, MX};
 use rustix::process::Signal;
 
 use crate::support::dns::FakeDns;
@@ -17,6 +18,8 @@ use crate::support::zone::Zone;
 const PORT: u16 = 2525;
 /// An smtpd whose milter refuses at each stage.
 const PORT_STAGES: u16 = 2526;
+/// An smtpd for users, who log in first.
+const PORT_SUBMISSION: u16 = 587;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const GOOD: &str = "10.0.0.1";
@@ -48,6 +51,8 @@ mail.bad.test A 10.0.0.66
 66.0.0.10.bl.test A 127.0.0.2
 66.0.0.10.bl.test TXT ask https://bl.test/
 10.0.0.99 PTR mail.good.test
+10.0.0.77 PTR laptop.test
+laptop.test A 10.0.0.77
 down.test ANY !SERVFAIL
 ";
 
@@ -73,7 +78,8 @@ fn postfix() -> Postfix {
     let main = "mydestination = ours.test\nsmtpd_relay_restrictions =\nsmtpd_recipient_restrictions = \
         check_recipient_access inline:{{closed@ours.test = REJECT mailbox closed}}, reject_unauth_destination\n\
         non_smtpd_milters = inet:127.0.0.1:8893\nsmtpd_authorized_xclient_hosts = 10.0.0.1\n";
-    let services = [service(PORT, "inet:127.0.0.1:8893"), service(PORT_STAGES, "inet:127.0.0.1:8894")];
+    let ports = [(PORT, 8893), (PORT_STAGES, 8894), (PORT_SUBMISSION, 8893)];
+    let services = ports.map(|(port, milter)| service(port, &format!("inet:127.0.0.1:{milter}")));
     Postfix::start(Postfix::directory(), main, &services)
 }
 
@@ -206,6 +212,29 @@ fn each_recipient_is_judged() {
         talk(&mut session, &[("EHLO mail.good.test", "250"), ("XCLIENT ADDR=10.0.0.66 NAME=mail.bad.test", "220")]);
         talk(&mut session, HELLO);
         talk(&mut session, &[("RCPT TO:<user@ours.test>", BLOCKED)]);
+    });
+}
+
+#[test]
+fn questions_go_out_before_anybody_is_judged() {
+    netns::inside(&[Peer::Program("postfix")], || {
+        let dns = FakeDns::start("127.0.0.1:53", Zone::parse(ZONE));
+        let (_server, _postfix) = (server(), postfix());
+        let has_come = |name: &str, record_type| {
+            dns.questions().iter().any(|asked| asked.question == (name.to_owned(), record_type))
+        };
+        let await_question = |name: &str, record_type| {
+            wait_for(name, PATIENCE, || has_come(name, record_type).then_some(()));
+        };
+        let (mut user, _) = connect("10.0.0.77", PORT_SUBMISSION);
+        talk(&mut user, &[("EHLO laptop.test", "250")]);
+        let (mut session, _) = connect(GOOD, PORT);
+        await_question("1.0.0.10.bl.test", A);
+        talk(&mut session, &[("EHLO mail.good.test", "250"), ("MAIL FROM:<a@good.test>", "250 2.1.0 Ok")]);
+        await_question("good.test", MX);
+        assert!(!has_come("77.0.0.10.bl.test", A), "who may still log in is not asked about");
+        talk(&mut user, &[("MAIL FROM:<a@good.test>", "250 2.1.0 Ok")]);
+        await_question("77.0.0.10.bl.test", A);
     });
 }
 

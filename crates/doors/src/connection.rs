@@ -11,6 +11,12 @@ const READ_LENGTH: usize = 4096;
 /// How much of what is malformed is logged, in bytes.
 const SAMPLE_LENGTH: usize = 64;
 
+/// Whether a connection goes on.
+pub(crate) enum Then {
+    Read,
+    Close,
+}
+
 /// A connection.
 pub(crate) struct Connection {
     stream: Stream,

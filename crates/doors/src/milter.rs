@@ -20,7 +20,7 @@ use wire::milter::flags::{
 };
 use wire::milter::{self, Event, Terms, Wishes, negotiate, push_negotiation};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Then};
 use crate::reply::with_id;
 use crate::{Gate, socket};
 
@@ -117,12 +117,6 @@ struct Commands {
     /// The questions that are asked early, until they are answered.
     early: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     reply: Vec<u8>,
-}
-
-/// Whether a connection goes on.
-enum Then {
-    Read,
-    Close,
 }
 
 /// Why a connection is closed.
@@ -238,7 +232,7 @@ impl Commands {
         let gate = Arc::clone(&self.door.gate);
         let Who::Client(facts) = &self.session.who else { return Ok(None) };
         assert!(!(self.door.testing && is_test_panic(facts)), "a test asked for a panic");
-        if !gate.settings.load().speaks_at(stage) {
+        if self.session.is_discarded() || !gate.settings.load().speaks_at(stage) {
             return Ok(None);
         }
         let facts = (**facts).clone();

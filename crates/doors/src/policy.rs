@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use wire::policy::{Question, Reader, Request, push_reply};
 
 use crate::Gate;
-use crate::connection::Connection;
+use crate::connection::{Connection, Then};
 use crate::record::Word;
 use crate::socket;
 
@@ -135,12 +135,6 @@ struct Requests {
     connection: Connection,
     reader: Reader,
     reply: Vec<u8>,
-}
-
-/// Whether a connection goes on.
-enum Then {
-    Read,
-    Close,
 }
 
 impl Requests {

@@ -1,5 +1,7 @@
 //! Who connects, as a mail server tells a milter: in the command, and in macros beside it.
 
+use std::sync::Arc;
+
 use facts::{Client, ClientName, Encryption};
 use wire::milter::{Connect, Event, MacroStage, Macros, Origin};
 
@@ -15,7 +17,7 @@ pub(super) const MACROS: &[(MacroStage, &[&str])] = &[
 /// The ports on which users hand in their mail, and log in first (RFC 6409, RFC 8314).
 const SUBMISSION_PORTS: [&str; 2] = ["587", "465"];
 
-/// What the macros of the last command say, as far as we go by it.
+/// What the macros say, as far as we go by them.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     version: String,
@@ -23,33 +25,30 @@ pub(super) struct Told {
     client_ptr: String,
     client_resolve: String,
     daemon_port: String,
-    /// Who has logged in; empty: nobody.
-    pub(super) auth_authen: String,
     tls_version: String,
+    auth_authen: String,
     rcpt_mailer: String,
 }
 
 impl Told {
-    /// Takes the macros of a command on. What they do not name has no value now.
+    /// Takes the macros of a command on. With a client everything begins anew.
     pub(super) fn learn(&mut self, macros: &Macros<'_>) {
-        let of_command: &mut [(&str, &mut String)] = match macros.event {
-            Event::Connect => &mut [
-                ("v", &mut self.version),
-                ("client_name", &mut self.client_name),
-                ("client_ptr", &mut self.client_ptr),
-                ("client_resolve", &mut self.client_resolve),
-                ("daemon_port", &mut self.daemon_port),
-            ],
-            Event::Helo => &mut [("tls_version", &mut self.tls_version)],
-            Event::Mail => &mut [("auth_authen", &mut self.auth_authen), ("tls_version", &mut self.tls_version)],
-            Event::Rcpt => &mut [("rcpt_mailer", &mut self.rcpt_mailer)],
-            _ => return,
-        };
-        of_command.iter_mut().for_each(|(_, value)| value.clear());
+        if macros.event == Event::Connect {
+            *self = Self::default();
+        }
         for (name, told) in macros.iter() {
-            if let Some((_, value)) = of_command.iter_mut().find(|(of, _)| *of == name) {
-                value.push_str(&told);
-            }
+            let value = match &*name {
+                "v" => &mut self.version,
+                "client_name" => &mut self.client_name,
+                "client_ptr" => &mut self.client_ptr,
+                "client_resolve" => &mut self.client_resolve,
+                "daemon_port" => &mut self.daemon_port,
+                "tls_version" => &mut self.tls_version,
+                "auth_authen" => &mut self.auth_authen,
+                "rcpt_mailer" => &mut self.rcpt_mailer,
+                _ => continue,
+            };
+            *value = told.into_owned();
         }
     }
 
@@ -63,12 +62,19 @@ impl Told {
         SUBMISSION_PORTS.contains(&self.daemon_port.as_str())
     }
 
-    /// Whether the mail server itself refuses the recipient.
-    pub(super) fn is_refused(&self) -> bool {
-        self.rcpt_mailer == "error"
+    /// Who has logged in before this MAIL, if anybody. What a command's macros say counts once.
+    pub(super) fn sasl_username(&mut self) -> Option<Arc<str>> {
+        let auth_authen = std::mem::take(&mut self.auth_authen);
+        (!auth_authen.is_empty()).then(|| auth_authen.into())
     }
 
-    /// Whether the session is encrypted. Whose certificate the client has shown stands in no macro.
+    /// Whether the mail server itself refuses the recipient of this RCPT.
+    pub(super) fn is_refused(&mut self) -> bool {
+        std::mem::take(&mut self.rcpt_mailer) == "error"
+    }
+
+    /// Whether the session is encrypted: once it is, it stays so. Whose certificate the client has shown stands in no
+    /// macro.
     pub(super) fn encryption(&self) -> Encryption {
         if self.tls_version.is_empty() { Encryption::Plaintext } else { Encryption::Tls(None) }
     }

@@ -15,7 +15,8 @@ pub(super) struct Message {
     pub(super) first_recipient: Option<Recipient>,
     /// Why it is held, if it is: what the administrator reads.
     hold: Option<String>,
-    discard: bool,
+    /// Whether it is thrown away. Nobody is asked about it any more then, as with Postfix's own lists.
+    pub(super) discard: bool,
     prepended: Vec<Box<str>>,
 }
 

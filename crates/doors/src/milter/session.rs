@@ -136,10 +136,11 @@ impl Session {
         self.end_message();
         self.encrypt();
         self.had_message = true;
+        let sasl_username = self.told.sasl_username();
         self.message = Some(Message::default());
         if let Who::Client(facts) = &mut self.who {
             facts.envelope = Some(Envelope { sender: EmailAddress::new(&path.address), recipient_count: None });
-            facts.sasl_username = (!self.told.auth_authen.is_empty()).then(|| self.told.auth_authen.as_str().into());
+            facts.sasl_username = sasl_username;
             // Each new RandomState hashes otherwise.
             facts.instance = Some(RandomState::new().hash_one(()));
         }
@@ -198,6 +199,11 @@ impl Session {
     /// Whether the mail server waits on when it is told to, at this stage.
     pub(super) fn waits_on(&self, stage: Stage) -> bool {
         stage == Stage::EndOfData || self.told.is_postfix()
+    }
+
+    /// Whether the message in the making is thrown away.
+    pub(super) fn is_discarded(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.discard)
     }
 
     /// Whether it has had a message, and has none in the making.

@@ -134,8 +134,9 @@ async fn a_session_from_end_to_end() {
     assert_eq!(server.rcpt("user").await, go_on());
     assert_eq!(server.ask(b'E', b"").await, go_on());
     server.greet().await;
-    assert_eq!(server.rcpt("gone").await, go_on());
-    assert_eq!(server.rcpt("hold").await, go_on());
+    for user in ["hold", "gone", "trap"] {
+        assert_eq!(server.rcpt(user).await, go_on());
+    }
     assert_eq!(server.ask(b'E', b"").await, said('d', ""));
     server.send(b'Q', b"").await;
     assert_eq!(server.reply().await.0, '\0');
@@ -284,6 +285,18 @@ async fn postfix_is_told_to_wait_on() {
         }
         tokio::time::resume();
     }
+}
+
+#[tokio::test]
+async fn who_has_logged_in_is_known_for_one_message() {
+    let service = service("recipient = [\"permit_sasl_authenticated\", \"reject\"]").await;
+    let mut server = service.connect(MACROS, CLIENT).await;
+    for (macros, expected) in [(b"M{auth_authen}\0alice\0".as_slice(), 'c'), (b"M", 'y')] {
+        server.send(b'D', macros).await;
+        server.greet().await;
+        assert_eq!(server.rcpt("user").await.0, expected);
+    }
+    assert!(service.lines.lock().unwrap()[0].contains(" sasl_username=<alice>"));
 }
 
 #[test]
