@@ -4,7 +4,7 @@
 
 use facts::Reply as Words;
 use libfuzzer_sys::fuzz_target;
-use wire::milter::flags::{SMFIF_ADDHDRS, SMFIF_CHGHDRS, SMFIF_QUARANTINE};
+use wire::milter::flags::{SMFIF_ADDHDRS, SMFIF_ADDRCPT, SMFIF_CHGHDRS, SMFIF_DELRCPT, SMFIF_QUARANTINE};
 use wire::milter::{Change, Command, Error, REPLY_LINES_MAX, REPLY_TEXT_LENGTH_MAX, Reply, Terms, read};
 
 fuzz_target!(|input: (u8, u32, u16, &str, &[u8])| {
@@ -19,7 +19,7 @@ fuzz_target!(|input: (u8, u32, u16, &str, &[u8])| {
             walk(&command);
         }
     }
-    let actions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
+    let actions = SMFIF_ADDHDRS | SMFIF_ADDRCPT | SMFIF_CHGHDRS | SMFIF_DELRCPT | SMFIF_QUARANTINE;
     let terms = Terms { version: 6, actions, protocol };
     check_words(terms, &Words::new(400 + code % 200, "5.7.1", text));
     for change in [
@@ -29,6 +29,10 @@ fuzz_target!(|input: (u8, u32, u16, &str, &[u8])| {
         Change::ChangeHeader { index: 1, name: "X", value: text },
     ] {
         check_change(terms, change);
+    }
+    if let Some(address) = facts::EmailAddress::new(text) {
+        check_change(terms, Change::AddRecipient(&address));
+        check_change(terms, Change::DeleteRecipient(&address));
     }
 });
 
@@ -86,7 +90,7 @@ fn check_change(terms: Terms, change: Change<'_>) {
     let mut out = Vec::new();
     terms.push_change(change, &mut out);
     let (texts, count) = match change {
-        Change::Quarantine(_) => (fields(&out), 1),
+        Change::Quarantine(_) | Change::AddRecipient(_) | Change::DeleteRecipient(_) => (fields(&out), 1),
         Change::AddHeader { .. } => (fields(&out), 2),
         Change::InsertHeader { .. } | Change::ChangeHeader { .. } => (&fields(&out)[4..], 2),
     };

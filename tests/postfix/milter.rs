@@ -35,7 +35,8 @@ relay = ["reject_unauth_destination"]
 recipient = """
     check_recipient_access inline:{{trap@ours.test = REJECT nobody lives here}, {hold@ours.test = HOLD},
         {discard@ours.test = DISCARD}},
-    check_recipient_access inline:{{trap@ours.test = REJECT nobody}, {header@ours.test = PREPEND X-Gate: seen}},
+    check_recipient_access inline:{{trap@ours.test = REJECT nobody}, {header@ours.test = PREPEND X-Gate: seen},
+        {copy@ours.test = BCC copied@ours.test}, {move@ours.test = REDIRECT moved@ours.test}},
     reject_rbl_client bl.test
 """
 data = ["reject_multi_recipient_bounce"]
@@ -253,6 +254,16 @@ fn messages_are_held_discarded_and_marked() {
         let discarded = queue_id(&send(&["user", "discard"]));
         let logged = postfix.await_line(&format!("{discarded}: milter-discard: "));
         assert!(logged.contains("END-OF-MESSAGE"), "{logged}");
+
+        for (recipients, expected) in [(["user", "copy"], "copied copy user"), (["move", "user"], "moved")] {
+            let queued = queue_id(&send(&recipients));
+            postfix.await_line(&format!("{queued}: removed"));
+            let log = postfix.log();
+            let lines = log.lines().filter_map(|line| line.split_once(&format!(" {queued}: to=<"))?.1.split_once('@'));
+            let mut sent: Vec<&str> = lines.map(|(user, _)| user).collect();
+            sent.sort_unstable();
+            assert_eq!(sent.join(" "), expected);
+        }
 
         // Who gives up in the middle of a message harms nobody.
         let (mut session, _) = connect(GOOD, PORT);

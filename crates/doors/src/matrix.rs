@@ -48,12 +48,8 @@ pub const ROWS: &[Row] = &[
     row("`HOLD`, `DISCARD`", [Whole("the message"), Whole("the message"), Whole("the message")]),
     row("`FILTER`", [Whole("yes"), Nothing("the protocol has no such thing"), Nothing("there is no queue")]),
     row(
-        "`PREPEND`",
+        "`REDIRECT`, `BCC`, `PREPEND`",
         [Partly("one action for each reply"), Whole("at the end of the message"), Whole("at the end of the message")],
-    ),
-    row(
-        "`REDIRECT`, `BCC`",
-        [Partly("one action for each reply"), Nothing("not in this version"), Whole("at the end of the message")],
     ),
     Row {
         what: "TLS client certificates",

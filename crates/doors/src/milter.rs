@@ -15,8 +15,8 @@ use store::journal::Row;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use wire::milter::flags::{
-    SMFIF_ADDHDRS, SMFIF_QUARANTINE, SMFIP_HDR_LEADSPC, SMFIP_NOBODY, SMFIP_NODATA, SMFIP_NOEOH, SMFIP_NOHDRS,
-    SMFIP_NOUNKNOWN, SMFIP_RCPT_REJ,
+    SMFIF_ADDHDRS, SMFIF_ADDRCPT, SMFIF_DELRCPT, SMFIF_QUARANTINE, SMFIP_HDR_LEADSPC, SMFIP_NOBODY, SMFIP_NODATA,
+    SMFIP_NOEOH, SMFIP_NOHDRS, SMFIP_NOUNKNOWN, SMFIP_RCPT_REJ,
 };
 use wire::milter::{self, Event, Terms, Wishes, negotiate, push_negotiation};
 
@@ -95,7 +95,7 @@ impl Door {
 fn wishes(settings: &judge::Settings) -> Wishes<'static> {
     let unused = if settings.speaks_at(Stage::Data) { 0 } else { SMFIP_NODATA };
     Wishes {
-        actions: SMFIF_ADDHDRS | SMFIF_QUARANTINE,
+        actions: SMFIF_ADDHDRS | SMFIF_ADDRCPT | SMFIF_DELRCPT | SMFIF_QUARANTINE,
         protocol: SMFIP_NOUNKNOWN
             | SMFIP_NOHDRS
             | SMFIP_NOEOH
@@ -197,6 +197,10 @@ impl Commands {
             (Asks::Terms(offered), _) => self.agree(offered)?,
             (_, None) => return Err(Fault::Unagreed(event)),
             (Asks::Nothing, Some(terms)) => self.push(terms, milter::Reply::Continue, event),
+            (Asks::Room, Some(terms)) => {
+                let reply = Reply::new(452, "4.5.3", "Error: too many recipients");
+                self.push(terms, milter::Reply::Code(&reply), event);
+            }
             (Asks::Verdict(stage), Some(terms)) => {
                 self.ask_early(stage);
                 match self.judge(terms, stage).await {

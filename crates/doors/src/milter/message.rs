@@ -1,28 +1,32 @@
 //! One message on its way: what the decisions on its recipients want done with it, once it is whole.
 
-use facts::{Decision, MessageAction, Recipient, Verdict};
+use facts::{Decision, EmailAddress, MessageAction, Recipient, Verdict};
 use wire::milter::{Change, Reply, Terms};
 
-/// The headers that the recipients of one message may put before it, all together.
-pub(super) const PREPENDED_MAX: usize = 100;
+/// The recipients of one message; further ones must come with another (Postfix: `smtpd_recipient_limit`).
+pub(super) const RECIPIENTS_MAX: usize = 1000;
+/// The headers that the recipients of one message may put before it, and the copies that they may ask for.
+pub(super) const ACTIONS_MAX: usize = 100;
 
 /// A message.
 #[derive(Debug, Default)]
 pub(super) struct Message {
-    /// How many recipients were taken.
-    pub(super) recipient_count: u32,
-    /// The first of them.
-    pub(super) first_recipient: Option<Recipient>,
-    /// Why it is held, if it is: what the administrator reads.
-    hold: Option<String>,
+    /// Those that were taken.
+    pub(super) recipients: Vec<Recipient>,
     /// Whether it is thrown away. Nobody is asked about it any more then, as with Postfix's own lists.
     pub(super) discard: bool,
+    /// Why it is held, if it is: what the administrator reads.
+    hold: Option<String>,
     prepended: Vec<Box<str>>,
+    /// To whom copies are sent.
+    bcc: Vec<EmailAddress>,
+    /// To whom it is sent instead of its recipients: the last word counts, as with Postfix.
+    redirect: Option<EmailAddress>,
 }
 
 impl Message {
     /// Remembers what a decision that lets it go on wants done with it. Mail servers want to know of all that at its end
-    /// only, and a recipient must not decide for those after it.
+    /// only.
     pub(super) fn take(&mut self, decision: &Decision) {
         let Decision { id, verdict, restriction, actions, .. } = decision;
         if *verdict == Verdict::Hold {
@@ -30,12 +34,13 @@ impl Message {
         }
         self.discard |= *verdict == Verdict::Discard;
         for action in actions {
+            let is_full = self.prepended.len() + self.bcc.len() >= ACTIONS_MAX;
             match action {
-                MessageAction::Prepend(_) if self.prepended.len() >= PREPENDED_MAX => {
-                    tracing::warn!("milter: over {PREPENDED_MAX} headers for one message: left out: id={id}");
-                }
+                MessageAction::Redirect(address) => self.redirect = EmailAddress::new(address),
+                MessageAction::Filter(_) => tracing::warn!("milter: this door cannot carry out {action}: id={id}"),
+                _ if is_full => tracing::warn!("milter: over {ACTIONS_MAX} actions, {action} is left out: id={id}"),
                 MessageAction::Prepend(header) => self.prepended.push(header.clone()),
-                other => tracing::warn!("milter: this door cannot carry out {other}: id={id}"),
+                MessageAction::Bcc(address) => self.bcc.extend(EmailAddress::new(address)),
             }
         }
     }
@@ -51,9 +56,21 @@ impl Message {
                 terms.push_change(Change::InsertHeader { index, name: name.trim(), value: value.trim() }, out);
             }
         }
+        self.push_recipients(terms, out);
         if let Some(reason) = &self.hold {
             terms.push_change(Change::Quarantine(reason), out);
         }
         terms.push_reply(Reply::Continue, out);
+    }
+
+    /// Who is sent elsewhere needs no copies.
+    fn push_recipients(&self, terms: Terms, out: &mut Vec<u8>) {
+        let Some(redirect) = &self.redirect else {
+            return self.bcc.iter().for_each(|address| terms.push_change(Change::AddRecipient(address), out));
+        };
+        for Recipient { address } in &self.recipients {
+            terms.push_change(Change::DeleteRecipient(address), out);
+        }
+        terms.push_change(Change::AddRecipient(redirect), out);
     }
 }

@@ -7,7 +7,7 @@ use facts::{Decision, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage}
 use wire::milter::{Command, Connect, Event, Path, Terms};
 
 use super::client::{Told, is_local};
-use super::message::Message;
+use super::message::{Message, RECIPIENTS_MAX};
 
 /// A session. It outlives its messages.
 #[derive(Debug, Default)]
@@ -44,6 +44,8 @@ pub(super) enum Asks {
     Nothing,
     /// What the lists say at this stage.
     Verdict(Stage),
+    /// Room for one recipient more, which there is not.
+    Room,
     /// An end of the connection.
     End,
 }
@@ -79,9 +81,15 @@ impl Session {
                 Asks::Verdict(Stage::Mail)
             }
             Command::Rcpt(path) => {
-                self.rcpt(path).ok_or(OutOfTurn(event))?;
+                let message = self.message.as_ref().ok_or(OutOfTurn(event))?;
+                let is_full = message.recipients.len() >= RECIPIENTS_MAX;
+                self.rcpt(path);
                 // Who is refused already need not be judged.
-                if self.told.is_refused() { Asks::Nothing } else { Asks::Verdict(Stage::Rcpt) }
+                match self.told.is_refused() {
+                    true => Asks::Nothing,
+                    false if is_full => Asks::Room,
+                    false => Asks::Verdict(Stage::Rcpt),
+                }
             }
             Command::Data => {
                 self.whole(event)?;
@@ -146,23 +154,29 @@ impl Session {
         }
     }
 
-    fn rcpt(&mut self, path: &Path<'_>) -> Option<()> {
-        let message = self.message.as_ref()?;
+    fn rcpt(&mut self, path: &Path<'_>) {
         if let Who::Client(facts) = &mut self.who {
             facts.recipient = EmailAddress::new(&path.address).map(|address| Recipient { address });
-            count_recipients(facts, message);
         }
-        Some(())
+        self.count_recipients();
     }
 
     /// From DATA on all recipients are known, and named where there is one.
     fn whole(&mut self, event: Event) -> Result<(), OutOfTurn> {
         let message = self.message.as_ref().ok_or(OutOfTurn(event))?;
         if let Who::Client(facts) = &mut self.who {
-            facts.recipient = message.first_recipient.clone().filter(|_| message.recipient_count == 1);
-            count_recipients(facts, message);
+            facts.recipient = message.recipients.first().filter(|_| message.recipients.len() == 1).cloned();
         }
+        self.count_recipients();
         Ok(())
+    }
+
+    fn count_recipients(&mut self) {
+        if let (Some(message), Who::Client(facts)) = (&self.message, &mut self.who)
+            && let Some(envelope) = &mut facts.envelope
+        {
+            envelope.recipient_count = u32::try_from(message.recipients.len()).ok();
+        }
     }
 
     /// The message is whole, refused or given up. Nothing of it counts for the next.
@@ -177,8 +191,7 @@ impl Session {
     pub(super) fn take(&mut self, decision: &Decision, stage: Stage) {
         let (Some(message), Who::Client(facts)) = (&mut self.message, &self.who) else { return };
         if stage == Stage::Rcpt {
-            message.recipient_count = message.recipient_count.saturating_add(1);
-            message.first_recipient = message.first_recipient.take().or_else(|| facts.recipient.clone());
+            message.recipients.extend(facts.recipient.clone());
         }
         // What earlier stages want is found again at RCPT, for each recipient.
         if stage >= Stage::Rcpt {
@@ -216,10 +229,4 @@ impl Session {
 /// a log is a question mark (smtpd.c: `NEUTER_CHARACTERS`).
 fn neutered(helo_name: &str) -> String {
     helo_name.replace(|c: char| c.is_control() || " <>()\\\";@".contains(c), "?")
-}
-
-fn count_recipients(facts: &mut Facts, message: &Message) {
-    if let Some(envelope) = &mut facts.envelope {
-        envelope.recipient_count = Some(message.recipient_count);
-    }
 }

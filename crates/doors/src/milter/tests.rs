@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::message::PREPENDED_MAX;
+use super::message::{ACTIONS_MAX, RECIPIENTS_MAX};
 use super::*;
 use crate::testing;
 
@@ -102,7 +102,7 @@ async fn the_mail_server_is_told_what_we_want() {
         let service = service(lists).await;
         let (letter, fields) = service.silent().await.ask(b'O', OFFER).await;
         let protocol = protocol.replace('\0', "|");
-        assert!(letter == 'O' && fields.starts_with(&format!("|||\x06||\x01!|{}", &protocol[1..])), "{fields:?}");
+        assert!(letter == 'O' && fields.starts_with(&format!("|||\x06||\x01-|{}", &protocol[1..])), "{fields:?}");
         assert!(fields.contains("{client_resolve}") && fields.contains("{auth_authen}"), "{fields:?}");
     }
 }
@@ -149,14 +149,52 @@ async fn headers_of_one_message_have_a_limit() {
     let service = service("recipient = \"check_recipient_access inline:{{example.com=PREPEND X: y}}\"").await;
     let mut server = service.connect(MACROS, CLIENT).await;
     server.greet().await;
-    for _ in 0..PREPENDED_MAX + 3 {
+    for _ in 0..ACTIONS_MAX + 3 {
         assert_eq!(server.rcpt("user").await, go_on());
     }
     server.send(b'E', b"").await;
-    for _ in 0..PREPENDED_MAX {
+    for _ in 0..ACTIONS_MAX {
         assert_eq!(server.reply().await.0, 'i');
     }
     assert_eq!(server.reply().await, go_on());
+}
+
+#[tokio::test]
+async fn recipients_of_one_message_have_a_limit() {
+    let service = service("").await;
+    let mut server = service.connect(MACROS, CLIENT).await;
+    server.greet().await;
+    for _ in 0..RECIPIENTS_MAX {
+        assert_eq!(server.rcpt("user").await, go_on());
+    }
+    assert_eq!(server.rcpt("user").await, said('y', "452 4.5.3 Error: too many recipients|"));
+    assert_eq!(server.ask(b'E', b"").await, go_on());
+}
+
+#[tokio::test]
+async fn a_message_may_go_elsewhere_and_to_others() {
+    let lists = "recipient = \"check_recipient_access inline:{{copy@example.com=BCC c@x.example}, \
+                 {other@example.com=REDIRECT d@x.example}}\"";
+    let service = service(lists).await;
+    let mut server = service.connect(MACROS, CLIENT).await;
+    for (users, expected) in [
+        (["user", "copy"], [("+", "<\"c\"@x.example>")].as_slice()),
+        (
+            ["copy", "other"],
+            &[("-", "<\"copy\"@example.com>"), ("-", "<\"other\"@example.com>"), ("+", "<\"d\"@x.example>")],
+        ),
+    ] {
+        server.greet().await;
+        for user in users {
+            assert_eq!(server.rcpt(user).await, go_on());
+        }
+        server.send(b'E', b"").await;
+        for (letter, address) in expected {
+            let (said, fields) = server.reply().await;
+            assert_eq!((said.to_string(), fields), ((*letter).to_owned(), format!("{address}|")));
+        }
+        assert_eq!(server.reply().await, go_on());
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 
 /// The filter may add and insert headers.
 pub const SMFIF_ADDHDRS: u32 = 1;
+/// The filter may add recipients.
+pub const SMFIF_ADDRCPT: u32 = 1 << 2;
+/// The filter may delete recipients.
+pub const SMFIF_DELRCPT: u32 = 1 << 3;
 /// The filter may change and delete headers.
 pub const SMFIF_CHGHDRS: u32 = 1 << 4;
 /// The filter may have a message held.

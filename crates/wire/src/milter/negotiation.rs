@@ -1,8 +1,9 @@
 //! What both sides can do: the MTA offers, the filter picks.
 
 use super::flags::{
-    SMFIF_ADDHDRS, SMFIF_CHGHDRS, SMFIF_QUARANTINE, SMFIF_SETSYMLIST, SMFIP_NR_BODY, SMFIP_NR_CONN, SMFIP_NR_DATA,
-    SMFIP_NR_EOH, SMFIP_NR_HDR, SMFIP_NR_HELO, SMFIP_NR_MAIL, SMFIP_NR_RCPT, SMFIP_NR_UNKN,
+    SMFIF_ADDHDRS, SMFIF_ADDRCPT, SMFIF_CHGHDRS, SMFIF_DELRCPT, SMFIF_QUARANTINE, SMFIF_SETSYMLIST, SMFIP_NR_BODY,
+    SMFIP_NR_CONN, SMFIP_NR_DATA, SMFIP_NR_EOH, SMFIP_NR_HDR, SMFIP_NR_HELO, SMFIP_NR_MAIL, SMFIP_NR_RCPT,
+    SMFIP_NR_UNKN,
 };
 use super::{Event, push_frame};
 
@@ -68,6 +69,8 @@ pub enum Unmet {
 fn names(actions: u32) -> String {
     let named = [
         (SMFIF_ADDHDRS, "to add headers"),
+        (SMFIF_ADDRCPT, "to add recipients"),
+        (SMFIF_DELRCPT, "to delete recipients"),
         (SMFIF_CHGHDRS, "to change headers"),
         (SMFIF_QUARANTINE, "to hold messages"),
     ];

@@ -1,6 +1,8 @@
 //! What the filter answers, and what it changes in a message.
 
-use super::flags::{SMFIF_ADDHDRS, SMFIF_CHGHDRS, SMFIF_QUARANTINE, SMFIP_HDR_LEADSPC, SMFIP_SKIP};
+use super::flags::{
+    SMFIF_ADDHDRS, SMFIF_ADDRCPT, SMFIF_CHGHDRS, SMFIF_DELRCPT, SMFIF_QUARANTINE, SMFIP_HDR_LEADSPC, SMFIP_SKIP,
+};
 use super::{Terms, push_frame};
 use crate::push_printable;
 
@@ -38,6 +40,10 @@ pub enum Reply<'a> {
 pub enum Change<'a> {
     /// Hold the message for the administrator, who is told the reason (`SMFIF_QUARANTINE`).
     Quarantine(&'a str),
+    /// Send it to this address too, which is in its internal form (`SMFIF_ADDRCPT`).
+    AddRecipient(&'a facts::EmailAddress),
+    /// Send it to this recipient no more (`SMFIF_DELRCPT`).
+    DeleteRecipient(&'a facts::EmailAddress),
     /// Add a header behind the others (`SMFIF_ADDHDRS`).
     AddHeader {
         /// Its name.
@@ -70,6 +76,8 @@ impl Change<'_> {
     fn action(&self) -> u32 {
         match self {
             Self::Quarantine(_) => SMFIF_QUARANTINE,
+            Self::AddRecipient(_) => SMFIF_ADDRCPT,
+            Self::DeleteRecipient(_) => SMFIF_DELRCPT,
             Self::AddHeader { .. } | Self::InsertHeader { .. } => SMFIF_ADDHDRS,
             Self::ChangeHeader { .. } => SMFIF_CHGHDRS,
         }
@@ -100,6 +108,8 @@ impl Terms {
                 push_printable(reason, out);
                 out.push(0);
             }),
+            Change::AddRecipient(address) => push_frame(b'+', out, |out| push_path(address, out)),
+            Change::DeleteRecipient(address) => push_frame(b'-', out, |out| push_path(address, out)),
             Change::AddHeader { name, value } => push_frame(b'h', out, |out| self.push_header(name, value, out)),
             Change::InsertHeader { index, name, value } => push_frame(b'i', out, |out| {
                 out.extend_from_slice(&index.to_be_bytes());
@@ -131,6 +141,14 @@ impl Terms {
         }
         out.push(0);
     }
+}
+
+/// `<local-part@domain>`, the local part in quotes: there it may hold anything (RFC 5321 §4.1.2).
+fn push_path(address: &facts::EmailAddress, out: &mut Vec<u8>) {
+    let local_part = address.local_part().replace('\\', "\\\\").replace('"', "\\\"");
+    let domain = address.domain().map(|domain| format!("@{domain}")).unwrap_or_default();
+    push_printable(&format!("<\"{local_part}\"{domain}>"), out);
+    out.push(0);
 }
 
 /// `CODE-ENHANCED TEXT` for each line of the text, and for the last `CODE ENHANCED TEXT`. What is over a limit is cut off.

@@ -324,8 +324,11 @@ fn changes() {
     let (add, insert) =
         (|value| Change::AddHeader { name: "X", value }, |value| Change::InsertHeader { index: 1, name: "X", value });
     let change = |value| Change::ChangeHeader { index: 258, name: "X", value };
+    let [plain, odd] = ["a@b.example", "a\"\\>\n@b.example"].map(|text| facts::EmailAddress::new(text).unwrap());
     for (change, letter, bare, spaced) in [
         (Change::Quarantine("held\nback"), b'q', "held back\0", "held back\0"),
+        (Change::AddRecipient(&plain), b'+', "<\"a\"@b.example>\0", "<\"a\"@b.example>\0"),
+        (Change::DeleteRecipient(&odd), b'-', "<\"a\\\"\\\\> \"@b.example>\0", "<\"a\\\"\\\\> \"@b.example>\0"),
         (add("v"), b'h', "X\0v\0", "X\0 v\0"),
         (insert("v"), b'i', "\0\0\0\x01X\0v\0", "\0\0\0\x01X\0 v\0"),
         (change("v"), b'm', "\0\0\x01\x02X\0v\0", "\0\0\x01\x02X\0 v\0"),
