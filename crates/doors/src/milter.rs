@@ -50,7 +50,7 @@ pub struct Counters {
     pub commands: AtomicU64,
     /// Connections that were closed because what came was no milter protocol, or not in its order.
     pub malformed: AtomicU64,
-    /// Sessions that nothing can be decided on, because the client has no address.
+    /// Recipients and messages that nothing can be decided on, because the client has no address.
     pub undecidable: AtomicU64,
 }
 
@@ -163,30 +163,27 @@ impl Commands {
     async fn answer_arrived(&mut self) -> Then {
         let mut answered = 0;
         loop {
-            let rest = self.connection.arrived.get(answered..).unwrap_or_default();
-            let heard = match milter::read(rest) {
+            let (asks, event, length) = match self.hear(answered) {
+                Ok(Some(heard)) => heard,
                 Ok(None) => break,
-                Ok(Some((command, length))) => {
-                    let asks = self.session.hear(&command).map_err(Fault::from);
-                    asks.map(|asks| (asks, command.event(), length))
-                }
-                Err(error) => Err(error.into()),
+                Err(fault) => return self.complain(&fault, answered),
             };
-            let then = match heard {
-                Ok((asks, event, length)) => {
-                    self.door.gate.counters.milter.commands.fetch_add(1, Relaxed);
-                    self.answer(asks, event).await.inspect(|_| answered += length)
-                }
-                Err(fault) => Err(fault),
-            };
-            match then {
-                Ok(Then::Read) => {}
+            match self.answer(asks, event).await {
+                Ok(Then::Read) => answered += length,
                 Ok(Then::Close) => return Then::Close,
                 Err(fault) => return self.complain(&fault, answered),
             }
         }
         self.connection.answered(answered);
         Then::Read
+    }
+
+    /// What the command asks for that begins at `at`, if it is whole, and its length.
+    fn hear(&mut self, at: usize) -> Result<Option<(Asks, Event, usize)>, Fault> {
+        let rest = self.connection.arrived.get(at..).unwrap_or_default();
+        let Some((command, length)) = milter::read(rest)? else { return Ok(None) };
+        self.door.gate.counters.milter.commands.fetch_add(1, Relaxed);
+        Ok(Some((self.session.hear(&command)?, command.event(), length)))
     }
 
     async fn answer(&mut self, asks: Asks, event: Event) -> Result<Then, Fault> {
