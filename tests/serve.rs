@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use crate::support::{program, project};
 
 const REJECTS: &str = "[restrictions]\nclient = [\"reject\"]\nhelo = []\nsender = []\nrecipient = []\n\
-    [doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n";
+    [doors.milter]\nlisten = []\n[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n";
+const NO_MILTER: &str = "[doors.milter]\nlisten = []\n";
 const REQUEST: &[u8] = b"request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=192.0.2.1\n\
     client_name=unknown\nreverse_client_name=unknown\nhelo_name=h.example\nsender=\nrecipient=c@example.com\n\n";
 
@@ -118,7 +119,8 @@ fn a_reload_opens_and_closes_sockets() {
 #[test]
 fn a_reload_that_cannot_open_a_socket_changes_nothing() {
     let (server, other) = (program::Server::start(REJECTS), program::Server::start(REJECTS));
-    let both = format!("client = []\n[doors.policy]\nlisten = [\"inet:127.0.0.1:0\", \"{}\"]\n", other.endpoint());
+    let both =
+        format!("client = []\n{NO_MILTER}[doors.policy]\nlisten = [\"inet:127.0.0.1:0\", \"{}\"]\n", other.endpoint());
     fs::write(server.config(), format!("[restrictions]\n{both}")).unwrap();
     server.signal(Signal::HUP);
     server.await_line("the address is in use");
@@ -137,8 +139,8 @@ fn what_keeps_it_from_starting_is_said() {
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains(complaint), "{told}");
     };
-    check(&format!("[doors.policy]\nlisten = [\"{}\"]", other.endpoint()), "the address is in use");
-    check("[doors.policy]\nlisten = []", "no door is open");
+    check(&format!("{NO_MILTER}[doors.policy]\nlisten = [\"{}\"]", other.endpoint()), "the address is in use");
+    check(&format!("{NO_MILTER}[doors.policy]\nlisten = []"), "no door is open");
     check("[doors.policy]\nlisten = [\"unix:/nonexistent/policy\"]", "the directory /nonexistent does not exist");
     check("mynetworks = [\"0.0.0.0/0\"]", "the whole world could relay");
 }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod conformance;
+mod milter;
 mod parity;
 mod util;
 mod wired;

@@ -1,8 +1,8 @@
 //! Parity: drawn restriction lists judge drawn sessions in a real Postfix and in ours, and the replies are the same.
 //!
 //! Each configuration becomes an smtpd service of a private Postfix and a `portcullis.toml` with the same lists. Each
-//! session is put to Postfix's own lists, to `explain`, and to a Postfix that asks our policy server. Clients come
-//! from any address, and Postfix looks up their names itself, in the same fake DNS as we do.
+//! session is put to Postfix's own lists, to `explain`, to a Postfix that asks our policy server, and to one that tells our
+//! milter. Clients come from any address, and Postfix looks up their names itself, in the same fake DNS as we do.
 //!
 //! `PORTCULLIS_PARITY_SESSIONS` says how many sessions are drawn, `PORTCULLIS_PARITY_SEED` replays a seed, or one
 //! configuration of it (`seed:number`).
@@ -39,7 +39,10 @@ use std::thread;
 use certificates::Certificates;
 use draw::Configuration;
 use report::{Put, Report};
-use servers::{PORT_POLICY, PORT_POLICY_STAGES, main_cf, own_lists, policy_client, policy_socket, portcullis_toml};
+use servers::{
+    PORT_MILTER, PORT_POLICY, PORT_POLICY_STAGES, main_cf, milter_client, milter_socket, own_lists, policy_client,
+    policy_socket, portcullis_toml,
+};
 use session::Session;
 
 use crate::support::dns::FakeDns;
@@ -113,8 +116,9 @@ fn ask(batch: &[Configuration], certificates: &Certificates, results: &Mutex<Rep
     files.clone().for_each(|table| table.write().expect("the directory is ours"));
     Postfix::postmap(&files.filter_map(tables::Table::to_compile).collect::<Vec<_>>());
     let own = batch.iter().enumerate().map(|(index, configuration)| own_lists(configuration, PORT_OWN + index));
-    let asking_us =
-        (0..WORKERS).flat_map(|worker| [policy_client(worker, &root, true), policy_client(worker, &root, false)]);
+    let asking_us = (0..WORKERS).flat_map(|worker| {
+        [policy_client(worker, &root, true), policy_client(worker, &root, false), milter_client(worker, &root)]
+    });
     let services: Vec<Service> = own.chain(asking_us).collect();
     let postfix = Postfix::start(directory, &main_cf(&root, certificates), &services);
     let next = AtomicUsize::new(0);
@@ -123,10 +127,12 @@ fn ask(batch: &[Configuration], certificates: &Certificates, results: &Mutex<Rep
             let (next, root, postfix) = (&next, &root, &postfix);
             scope.spawn(move || {
                 while let Some((index, configuration)) = take(batch, next) {
-                    let ports = if configuration.delay_reject { PORT_POLICY } else { PORT_POLICY_STAGES };
-                    let server = Server::start(&portcullis_toml(configuration, &policy_socket(root, worker)));
+                    let policy = if configuration.delay_reject { PORT_POLICY } else { PORT_POLICY_STAGES };
+                    let ports = [PORT_OWN + index, policy + worker, PORT_MILTER + worker];
+                    let sockets = [policy_socket(root, worker), milter_socket(root, worker)];
+                    let server = Server::start(&portcullis_toml(configuration, &sockets[0], &sockets[1]));
                     for session in &configuration.sessions {
-                        let put = || put(session, configuration, PORT_OWN + index, ports + worker, &server, postfix);
+                        let put = || put(session, configuration, ports, &server, postfix);
                         let mut said = put();
                         if let Some(difference) = said.difference(configuration, session) {
                             said = put();
@@ -153,8 +159,7 @@ fn take<'a>(batch: &'a [Configuration], next: &AtomicUsize) -> Option<(usize, &'
 fn put(
     session: &Session,
     configuration: &Configuration,
-    own: usize,
-    policy: usize,
+    [own, policy, milter]: [usize; 3],
     server: &Server,
     postfix: &Postfix,
 ) -> Put {
@@ -169,5 +174,6 @@ fn put(
         .rules
         .is_empty()
         .then(|| answers::of_explain(session, &server.config(), configuration.looks_at_messages()));
-    Put { own, explained, through_policy: ask(policy) }
+    let through_milter = report::is_for_milter(configuration, session).then(|| ask(milter));
+    Put { own, explained, through_policy: ask(policy), through_milter }
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -123,6 +124,34 @@ impl Postfix {
         wait_for(&format!("{text:?} in Postfix's log"), Duration::from_secs(10), || {
             self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
         })
+    }
+
+    /// What stands in its queue: `postqueue -p`.
+    pub fn queue(&self) -> String {
+        self.run("postqueue", &["-p"])
+    }
+
+    /// The message of this queue id, as it stands in the queue.
+    pub fn message(&self, queue_id: &str) -> String {
+        self.run("postcat", &["-q", queue_id])
+    }
+
+    /// Hands in a message as a program on the same host does, from this bare sender, to the recipients in its header.
+    pub fn submit(&self, sender: &str, message: &str) {
+        let mut sendmail = Command::new(program("sendmail").expect("it comes with Postfix"));
+        let mut sendmail = sendmail.arg("-C").arg(self.path("etc")).args(["-f", sender, "-t"]);
+        sendmail = sendmail.stdin(Stdio::piped());
+        let mut sendmail = sendmail.spawn().expect("it was found");
+        let mut stdin = sendmail.stdin.take().expect("it was piped");
+        stdin.write_all(message.as_bytes()).expect("it reads");
+        drop(stdin);
+        assert!(sendmail.wait().expect("it is our child").success(), "sendmail: {}", self.log());
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) -> String {
+        let output = self.command(name).args(arguments).output().expect("it was found");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Makes the lookup tables of these text files: `hash:` reads no text.

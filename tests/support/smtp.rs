@@ -79,7 +79,8 @@ impl Session {
         Ok(reply)
     }
 
-    fn reply(&mut self) -> io::Result<Reply> {
+    /// Reads a reply that is still to come, as to one of several lines that were said at once.
+    pub fn reply(&mut self) -> io::Result<Reply> {
         let mut reply = Reply { code: 0, lines: Vec::new() };
         while reply.lines.len() < LINES_MAX {
             let mut bytes = Vec::new();

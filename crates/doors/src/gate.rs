@@ -12,8 +12,8 @@ use store::Store;
 use store::journal::{Journal, Row};
 
 use crate::outside::outside;
-use crate::policy;
 use crate::record::Recorder;
+use crate::{milter, policy};
 
 /// Decides for every door.
 pub struct Gate {
@@ -45,6 +45,8 @@ pub struct Counters {
     pub discard: AtomicU64,
     /// The policy door.
     pub policy: policy::Counters,
+    /// The milter door.
+    pub milter: milter::Counters,
 }
 
 impl Counters {
@@ -101,6 +103,12 @@ impl Gate {
         self.counters.decisions(row.decision.verdict).fetch_add(1, Relaxed);
         self.recorder.record(&row);
         row
+    }
+
+    /// Puts the questions on their way that `facts` give rise to at `stage`, for the decisions to come. Whoever loses
+    /// patience may drop it: what is on its way goes on.
+    pub fn ask_early(&self, facts: Facts, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
+        judge::ask_early(self.settings.load_full(), self.dns.load().asker(), facts, stage, SystemTime::now())
     }
 
     /// Keeps what was decided in the journal, if there is one.

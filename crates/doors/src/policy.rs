@@ -13,31 +13,28 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use net::{Idle, Limits, Listen, Listener, Peer, Stream, Workers};
+use net::{Limits, Listener, Peer, Stream, Workers};
 use store::journal::Row;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::policy::{Question, Reader, Request, push_reply};
 
 use crate::Gate;
+use crate::connection::{Connection, Then};
 use crate::record::Word;
+use crate::socket;
 
 mod action;
 mod config;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, FailureAction, Permit, SocketMode};
+pub use config::{Config, FailureAction, Permit};
 
 /// The door's name in the log.
 const NAME: &str = "policy";
-/// Room for one read. Postfix's requests are below 2 KiB, unless a client makes them long.
-const READ_LENGTH: usize = 4096;
 /// How long a connection may be silent when the program stops, so that a request that has left Postfix arrives.
 const LAST_CALL: Duration = Duration::from_millis(50);
-/// How much of a malformed request is logged, in bytes.
-const SAMPLE_LENGTH: usize = 64;
 /// The `policy_context` that makes a request panic, under test only.
 const TEST_PANIC: &str = "test_panic";
 
@@ -72,17 +69,8 @@ impl Door {
     /// # Errors
     /// The first endpoint where that fails, and what to do about it.
     pub async fn bind(&self) -> Result<Vec<Listener>, net::Error> {
-        let mut listeners = Vec::new();
-        for endpoint in &self.config.listen {
-            let listen = Listen {
-                endpoint: endpoint.clone(),
-                mode: Some(self.config.socket_mode.0),
-                owner: self.config.socket_owner.clone(),
-                group: self.config.socket_group.clone(),
-            };
-            listeners.push(net::bind(&listen).await?);
-        }
-        Ok(listeners)
+        let Config { listen, socket_mode, socket_owner, socket_group, .. } = &self.config;
+        socket::bind(listen, *socket_mode, socket_owner.as_ref(), socket_group.as_ref()).await
     }
 
     /// Serves until `stop` is cancelled: what has arrived by then is still answered. Returns how many connections
@@ -96,7 +84,7 @@ impl Door {
         let limits = Limits { connections_max: self.config.connections_max.get(), stop_grace: self.config.stop_grace };
         let counters = &self.gate.counters.policy.connections;
         let (door, stopped) = (Arc::clone(&self), stop.clone());
-        let handle = move |stream, peer| Connection::new(Arc::clone(&door), stream, peer).serve(stopped.clone());
+        let handle = move |stream, peer| Requests::new(Arc::clone(&door), stream, peer).serve(stopped.clone());
         net::serve(listeners, limits, counters, stop, &workers, handle).await
     }
 
@@ -141,28 +129,18 @@ impl Door {
     }
 }
 
-/// One connection: requests one after the other, each answered before the next is looked at.
-struct Connection {
+/// The requests of one connection, each answered before the next is looked at.
+struct Requests {
     door: Arc<Door>,
-    stream: Stream,
-    peer: Peer,
-    /// What has arrived and is not answered: never much more than the longest request that [`Reader`] lets pass.
-    arrived: Vec<u8>,
+    connection: Connection,
     reader: Reader,
     reply: Vec<u8>,
-    idle: Idle,
 }
 
-/// Whether a connection goes on.
-enum Then {
-    Read,
-    Close,
-}
-
-impl Connection {
+impl Requests {
     fn new(door: Arc<Door>, stream: Stream, peer: Peer) -> Self {
-        let idle = Idle::new(door.config.idle_timeout);
-        Self { door, stream, peer, arrived: Vec::new(), reader: Reader::default(), reply: Vec::new(), idle }
+        let connection = Connection::new(stream, peer, door.config.idle_timeout);
+        Self { door, connection, reader: Reader::default(), reply: Vec::new() }
     }
 
     async fn serve(mut self, stop: CancellationToken) {
@@ -170,7 +148,7 @@ impl Connection {
         loop {
             let read = tokio::select! {
                 biased;
-                read = self.read() => read,
+                read = self.connection.read() => read,
                 () = &mut stopped => break,
             };
             if !read || matches!(self.answer_arrived().await, Then::Close) {
@@ -183,30 +161,18 @@ impl Connection {
     /// The stop has come. A request that was on its way is still answered, then the connection closes; Postfix
     /// connects again when it needs us.
     async fn answer_last(&mut self) {
-        while timeout(LAST_CALL, self.read()).await == Ok(true) {
-            if matches!(self.answer_arrived().await, Then::Close) || self.arrived.is_empty() {
+        while timeout(LAST_CALL, self.connection.read()).await == Ok(true) {
+            if matches!(self.answer_arrived().await, Then::Close) || self.connection.arrived.is_empty() {
                 return;
             }
         }
-    }
-
-    /// Waits for bytes. Whether some came: else the client is gone or idle. May be dropped without losing any.
-    async fn read(&mut self) -> bool {
-        self.arrived.reserve(READ_LENGTH);
-        let read = tokio::select! {
-            biased;
-            read = self.stream.read_buf(&mut self.arrived) => read,
-            () = self.idle.lasted() => return false,
-        };
-        self.idle.end();
-        matches!(read, Ok(1..))
     }
 
     /// Answers all whole requests that have arrived.
     async fn answer_arrived(&mut self) -> Then {
         let mut answered = 0;
         loop {
-            let rest = self.arrived.get(answered..).unwrap_or_default();
+            let rest = self.connection.arrived.get(answered..).unwrap_or_default();
             let (request, length) = match self.reader.next(rest) {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
@@ -217,18 +183,14 @@ impl Connection {
             let row = self.door.answer_or_fail(&request, &mut self.reply).await;
             // Others who are ready are decided first: replies that go out together wake Postfix once.
             tokio::task::yield_now().await;
-            let then = self.write_reply().await;
+            let is_taken = self.connection.write(&self.reply).await;
             row.iter().for_each(|row| self.door.gate.keep(row));
-            if let Then::Close = then {
+            if !is_taken {
                 return Then::Close;
             }
             answered += length;
         }
-        self.arrived.drain(..answered);
-        if self.arrived.is_empty() {
-            // One client with long values must not cost memory for as long as its connection stays.
-            self.arrived.shrink_to(READ_LENGTH);
-        }
+        self.connection.answered(answered);
         Then::Read
     }
 
@@ -237,23 +199,11 @@ impl Connection {
         let counters = &self.door.gate.counters.policy;
         counters.requests.fetch_add(1, Relaxed);
         counters.malformed.fetch_add(1, Relaxed);
-        let sample = self.arrived.get(at..).unwrap_or_default();
-        let sample = sample.get(..SAMPLE_LENGTH).unwrap_or(sample).escape_ascii();
-        tracing::error!("policy: malformed request from {}: {error}: \"{sample}\"", self.peer);
+        let (peer, sample) = (self.connection.peer, self.connection.sample(at));
+        tracing::error!("policy: malformed request from {peer}: {error}: \"{sample}\"");
         self.reply.clear();
         push_reply(self.door.config.failure_action.as_str(), &mut self.reply);
-        let _ = self.write_reply().await;
+        self.connection.write(&self.reply).await;
         Then::Close
-    }
-
-    /// One write for each reply, or Postfix would wait for the rest of it. Who does not take it counts as idle.
-    async fn write_reply(&mut self) -> Then {
-        let written = tokio::select! {
-            biased;
-            written = self.stream.write_all(&self.reply) => written,
-            () = self.idle.lasted() => return Then::Close,
-        };
-        self.idle.end();
-        if written.is_ok() { Then::Read } else { Then::Close }
     }
 }

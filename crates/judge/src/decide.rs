@@ -27,7 +27,8 @@ pub async fn decide(
     id: DecisionId,
     now: SystemTime,
 ) -> Decision {
-    let walk = Walk::new(cases(settings, asker, outside, facts, stage, now));
+    let speaks = |list: &List| speaks(settings, list, facts, stage);
+    let walk = Walk::new(cases(settings, asker, outside, facts, stage, now, speaks));
     let (mut settled, actions, mut findings) = walk.decide(stage).await;
     let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
     if lacks_helo(settings, facts, stage) && !is_refused {
@@ -55,6 +56,14 @@ pub async fn decide(
     }
 }
 
+/// Puts the questions on their way that the lists up to RCPT will ask, as far as what they ask about is known at `stage`,
+/// and waits until they are answered: the decisions that follow find the answers in the cache. Nothing is decided, and
+/// what acts is left alone.
+pub async fn ask_early(settings: Arc<Settings>, asker: dns::Asker, facts: Facts, stage: Stage, now: SystemTime) {
+    let is_ahead = |list: &List| list.stage <= Stage::Rcpt && list.stage != Stage::Etrn;
+    Walk::new(cases(&settings, &asker, &Outside::untouched(), &facts, stage, now, is_ahead)).ask().await;
+}
+
 /// Whom one of our own users, logged in, writes to need not wait when it answers.
 fn learn_correspondent(settings: &Settings, outside: &Outside, facts: &Facts, now: SystemTime) {
     let (Some(_), Some(recipient)) = (&facts.sasl_username, &facts.recipient) else { return };
@@ -64,8 +73,8 @@ fn learn_correspondent(settings: &Settings, outside: &Outside, facts: &Facts, no
     }
 }
 
-/// The lists that speak at `stage`, each with what it may look at: with `delay_reject` everything that is known, else
-/// what was known at its own stage.
+/// The lists that are `wanted` at `stage`, each with what it may look at: with `delay_reject` everything that is known,
+/// else what was known at its own stage.
 fn cases<'a>(
     settings: &'a Arc<Settings>,
     asker: &dns::Asker,
@@ -73,12 +82,13 @@ fn cases<'a>(
     facts: &'a Facts,
     stage: Stage,
     now: SystemTime,
+    wanted: impl Fn(&List) -> bool,
 ) -> impl Iterator<Item = (&'a List, Arc<Case>)> {
     let case = move |facts, stage| {
         Arc::new(Case::new(Arc::clone(settings), facts, stage, asker.clone(), outside.clone(), now))
     };
     let whole = case(facts.clone(), stage);
-    settings.lists.iter().filter(move |list| speaks(settings, list, facts, stage)).map(move |list| {
+    settings.lists.iter().filter(move |list| wanted(list)).map(move |list| {
         let is_early = !settings.delay_reject && list.stage < stage;
         (list, if is_early { case(facts.at(list.stage), list.stage) } else { Arc::clone(&whole) })
     })

@@ -32,7 +32,7 @@ mod walk;
 pub use config::{
     Config, Greylist, ListConfig, Mode, PolicyAction, Postfix, ReplyCode, Restrictions, TempfailAction, Texts,
 };
-pub use decide::decide;
+pub use decide::{ask_early, decide};
 pub use outside::{GreylistAnswer, Outside, PolicyAnswer, PolicyQuery, PolicyService};
 pub use place::{Mistake, Place};
 pub use refresh::Refreshed;

@@ -115,6 +115,14 @@ impl Settings {
         &self.warnings
     }
 
+    /// Whether a list may have something to say when the session has come to `stage`: with `delay_reject` none has
+    /// before RCPT.
+    #[must_use]
+    pub fn speaks_at(&self, stage: Stage) -> bool {
+        let has_list = self.lists.iter().any(|list| list.stage == stage && !list.restrictions.is_empty());
+        stage == Stage::Rcpt || has_list && (stage > Stage::Rcpt || !self.delay_reject)
+    }
+
     /// The lists, in the order of evaluation.
     #[must_use]
     pub fn lists(&self) -> &[List] {

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use dns::{Dns, Zone};
 use facts::{Client, ClientName, Decision, DecisionId, EmailAddress, Envelope, Facts, Greeting, Recipient, Stage};
 
-use crate::{Config, Outside, Settings, decide};
+use crate::{Config, Outside, Settings, ask_early, decide};
 
 mod greylist;
 mod outside;
@@ -74,6 +74,34 @@ fn check(lists: &str, expected: &str, queries: u32) {
     let found = decision.reply.as_ref().map_or_else(|| decision.verdict.to_string(), ToString::to_string);
     assert!(found.starts_with(expected), "{lists}: {found}");
     assert_eq!(decision.dns_queries, queries, "{lists}");
+}
+
+#[test]
+fn early_questions_are_those_that_a_stage_can_ask() {
+    let lists = |client: &str| {
+        settings(&format!(
+            "domains = [\"ours.example\"]\nmynetworks = [\"127.0.0.0/8\"]\n[restrictions]\nrelay = []\n\
+             client = [{client}]\nhelo = [\"reject_unknown_helo_hostname\"]\nsender = [\"reject_unknown_sender_domain\"]\n\
+             recipient = [\"check_policy_service unix:/nowhere\", \"check_greylist\", \"reject_rbl_client x.example\"]\n"
+        ))
+    };
+    let mut whole = facts("a@good.example", "c@ours.example");
+    let name = Some(ClientName::Known("mail.good.example".into()));
+    let client = Client { name: name.clone(), reverse_name: name, ..(*whole.client).clone() };
+    whole.client = client.into();
+    for (client, stage, queries) in [
+        ("", Stage::Connect, 1),
+        ("", Stage::Helo, 2),
+        ("", Stage::Mail, 3),
+        ("\"reject_non_fqdn_sender\"", Stage::Connect, 1),
+        ("\"check_client_access inline:{192.0.2.9=REJECT}\"", Stage::Mail, 0),
+        ("\"check_client_access inline:{192.0.2.9=OK}\"", Stage::Connect, 1),
+    ] {
+        let asker = Dns::zone(Zone::parse(ZONE, "zone").unwrap()).asker();
+        let asking = ask_early(lists(client), asker.clone(), whole.at(stage), stage, UNIX_EPOCH);
+        assert!(std::pin::pin!(asking).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(asker.queries(), queries, "{client} at {stage}");
+    }
 }
 
 #[test]

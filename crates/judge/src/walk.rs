@@ -80,6 +80,21 @@ impl<'a> Walk<'a> {
         (scales.settle(stage), actions, self.findings)
     }
 
+    /// Asks early from the first restriction on, and waits for all answers.
+    pub(crate) async fn ask(mut self) {
+        self.make_slots();
+        self.ask_early(0, 0);
+        poll_fn(|context| {
+            let mut is_asking = false;
+            for slot in self.lists.iter_mut().flat_map(|progress| &mut progress.slots) {
+                poll(slot, context);
+                is_asking |= matches!(slot, Some(Begun::Asking(..)));
+            }
+            if is_asking { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
     /// Passes the restrictions of a list from this place on that answer at once and have nothing to say, as most do.
     /// Returns the first other, begun.
     fn pass_silent(&mut self, index: usize, from: usize) -> Option<(usize, Begun)> {
@@ -137,9 +152,7 @@ impl<'a> Walk<'a> {
     async fn wait(&mut self, list: usize, position: usize, begun: Begun) -> (Ruling, u64) {
         let is_first = self.lists[list].slots.is_empty();
         if is_first {
-            for progress in &mut self.lists {
-                progress.slots.resize_with(progress.list.restrictions.len(), || None);
-            }
+            self.make_slots();
         }
         self.lists[list].slots[position] = Some(begun);
         if is_first {
@@ -148,6 +161,12 @@ impl<'a> Walk<'a> {
         match self.lists[list].take(position) {
             Begun::Asking(asking, since) => self.wait_for(asking, since).await,
             Begun::Ruled(ruling, micros) => (ruling, micros),
+        }
+    }
+
+    fn make_slots(&mut self) {
+        for progress in &mut self.lists {
+            progress.slots.resize_with(progress.list.restrictions.len(), || None);
         }
     }
 

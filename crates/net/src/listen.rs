@@ -41,7 +41,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Another process listens there.
-    #[error("{endpoint}: the address is in use: is postgrey or another portcullis running there?")]
+    #[error("{endpoint}: the address is in use: is postgrey, OpenDMARC or another portcullis running there?")]
     InUse {
         /// Where we were to listen.
         endpoint: Endpoint,
@@ -272,7 +272,7 @@ mod tests {
         let error = bound(&endpoint).await.unwrap_err().to_string();
         assert_eq!(
             error,
-            format!("{endpoint}: the address is in use: is postgrey or another portcullis running there?")
+            format!("{endpoint}: the address is in use: is postgrey, OpenDMARC or another portcullis running there?")
         );
     }
 

@@ -47,6 +47,8 @@ pub struct Config {
 pub struct Doors {
     /// Postfix's `check_policy_service`.
     pub policy: doors::policy::Config,
+    /// Postfix's and Sendmail's mail filters.
+    pub milter: doors::milter::Config,
 }
 
 /// A configuration and where it came from.
@@ -134,13 +136,18 @@ impl Loaded {
     /// What is questionable in it, but no mistake: of `settings` compiled from it, and of what its doors cannot carry.
     #[must_use]
     pub fn warnings(&self, settings: &judge::Settings) -> Vec<Mistake> {
-        let listen = &self.config.doors.policy.listen;
-        let of_door = if listen.is_empty() { Vec::new() } else { matrix::warnings(settings, Door::Policy) };
-        let loops = matrix::loops(settings, listen);
-        let of_door =
-            of_door.into_iter().chain(loops).map(|warning| Mistake::nowhere(format!("policy door: {warning}")));
+        let Doors { policy, milter } = &self.config.doors;
+        let loops = matrix::loops(settings, &policy.listen);
+        let of_doors = [
+            ("policy", policy.listen.is_empty(), Door::Policy, loops),
+            ("milter", milter.listen.is_empty(), Door::Milter, Vec::new()),
+        ];
+        let of_doors = of_doors.into_iter().flat_map(|(name, is_closed, door, loops)| {
+            let warnings = if is_closed { Vec::new() } else { matrix::warnings(settings, door) };
+            warnings.into_iter().chain(loops).map(move |warning| Mistake::nowhere(format!("{name} door: {warning}")))
+        });
         let judged = settings.warnings().iter().map(|warning| Mistake::of_judge(warning, &self.text));
-        judged.chain(of_door).collect()
+        judged.chain(of_doors).collect()
     }
 
     /// `OK` ends Postfix's list, and with it a relay control that stands after us there.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use annotate_snippets::{Level, Renderer};
+use facts::Endpoint;
 use serde::Serialize;
 
 use crate::cli::{Answer, ConfigCommand, Global};
@@ -58,9 +59,14 @@ fn check(loaded: Result<Loaded, Refused>, json: bool) -> anyhow::Result<Answer> 
 fn summary(settings: &judge::Settings, loaded: &Loaded) -> String {
     let restrictions: usize = settings.lists().iter().map(|list| list.restrictions.len()).sum();
     let relay = if settings.controls_relay() { "by us" } else { "left to Postfix" };
-    let sockets: Vec<String> = loaded.config.doors.policy.listen.iter().map(ToString::to_string).collect();
-    let policy = if sockets.is_empty() { "closed".into() } else { format!("on {}", sockets.join(", ")) };
-    format!("{restrictions} restrictions, relay control {relay}, policy door {policy}")
+    let (policy, milter) = (&loaded.config.doors.policy, &loaded.config.doors.milter);
+    let (policy, milter) = (sockets(&policy.listen), sockets(&milter.listen));
+    format!("{restrictions} restrictions, relay control {relay}, policy door {policy}, milter door {milter}")
+}
+
+fn sockets(listen: &[Endpoint]) -> String {
+    let sockets: Vec<String> = listen.iter().map(ToString::to_string).collect();
+    if sockets.is_empty() { "closed".into() } else { format!("on {}", sockets.join(", ")) }
 }
 
 /// What `config check --json` prints.

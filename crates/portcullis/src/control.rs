@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use doors::policy::SocketMode;
+use doors::SocketMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{AllowedName, Attempt, Cursor, Terms};

@@ -11,6 +11,7 @@ mod explain;
 mod greylist_command;
 mod journal_command;
 mod log;
+mod open;
 mod pages;
 mod schema;
 mod serve;

@@ -6,28 +6,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use doors::Gate;
-use doors::policy::{self, Door};
-use facts::Endpoint;
 use judge::Refreshed;
 use net::Workers;
 use store::Store;
 use store::journal::Journal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Answer, Global};
 use crate::config::{self, Config, Loaded};
 use crate::control;
 use crate::log::{self, Lines};
+use crate::open::{self, Open, Opener, Place};
 use crate::state;
 use crate::watch::{self, Watch};
 
 /// How long the last lines of the log may take to be written.
 const LOG_GRACE: Duration = Duration::from_secs(2);
-
-/// Postfix looks for Unix-domain sockets from here, and must where it is chrooted.
-const QUEUE_DIRECTORY: &str = "/var/spool/postfix/";
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -139,23 +133,12 @@ impl Signals {
 struct Server<'a> {
     global: &'a Global,
     loaded: Loaded,
-    gate: Arc<Gate>,
-    workers: Arc<Workers>,
+    opener: Opener,
     open: Vec<Open>,
     /// How the command line reaches us, unless it could not be opened.
     control: Option<control::Server>,
     /// The files of the tables.
     watch: Watch,
-    /// Whether requests may ask for a panic: only where the environment says `PORTCULLIS_TESTING=1`.
-    testing: bool,
-}
-
-/// A policy door at one endpoint, so that a reload can close it without touching the others.
-struct Open {
-    endpoint: Endpoint,
-    stop: CancellationToken,
-    /// How many connections had to be cut at its end.
-    served: JoinHandle<usize>,
 }
 
 impl<'a> Server<'a> {
@@ -172,65 +155,35 @@ impl<'a> Server<'a> {
         tracing::info!("portcullis {} serves by {}", env!("CARGO_PKG_VERSION"), loaded.name());
         warn(&loaded, &gate.settings.load());
         let testing = std::env::var_os("PORTCULLIS_TESTING").is_some_and(|value| value == "1");
-        let mut server = Self { global, loaded, gate, workers, open: Vec::new(), control: None, watch, testing };
-        let policy = server.loaded.config.doors.policy.clone();
-        anyhow::ensure!(!policy.listen.is_empty(), "no door is open: name a socket in doors.policy.listen");
-        server.open = server.bind(&policy, &policy.listen).await?;
+        let opener = Opener { gate, workers, testing };
+        let mut server = Self { global, loaded, opener, open: Vec::new(), control: None, watch };
+        let doors = &server.loaded.config.doors;
+        let places: Vec<Place> = open::places(doors).collect();
+        let none = "no door is open: name a socket in doors.policy.listen or doors.milter.listen";
+        anyhow::ensure!(!places.is_empty(), none);
+        server.open = server.opener.open(doors, places).await?;
         server.control = server.open_control(store).await;
         server.show_wiring();
         Ok(server)
     }
 
-    /// Opens the policy door at each of `endpoints`, or at none where one cannot be opened.
-    async fn bind(&self, config: &policy::Config, endpoints: &[Endpoint]) -> Result<Vec<Open>, net::Error> {
-        let mut bound = Vec::new();
-        for endpoint in endpoints {
-            let config = policy::Config { listen: vec![endpoint.clone()], ..config.clone() };
-            let door = Arc::new(Door { gate: Arc::clone(&self.gate), config, testing: self.testing });
-            let listeners = door.bind().await?;
-            bound.push((endpoint, door, listeners));
-        }
-        let open = bound.into_iter().map(|(endpoint, door, listeners)| {
-            for endpoint in listeners.iter().flat_map(net::Listener::endpoints) {
-                tracing::info!("listening on {endpoint} (policy)");
-            }
-            let stop = CancellationToken::new();
-            let served = tokio::spawn(door.serve(listeners, Arc::clone(&self.workers), stop.clone()));
-            Open { endpoint: endpoint.clone(), stop, served }
-        });
-        Ok(open.collect())
-    }
-
     /// Opens the control socket. Mail goes on without it.
     async fn open_control(&self, store: Store) -> Option<control::Server> {
-        let opened = control::Server::open(&self.loaded.config.control, store, Arc::clone(&self.workers)).await;
+        let opened = control::Server::open(&self.loaded.config.control, store, Arc::clone(&self.opener.workers)).await;
         opened.inspect_err(|error| tracing::error!("no command can reach this server: {error}")).ok()
     }
 
     /// Says how Postfix finds us, where nobody has configured that yet or somebody watches.
     fn show_wiring(&self) {
         use std::io::IsTerminal;
-        let Some(open) = self.open.first() else { return };
-        if self.loaded.path.is_some() && !std::io::stderr().is_terminal() {
-            return;
+        if self.loaded.path.is_none() || std::io::stderr().is_terminal() {
+            open::wiring(&self.open).iter().for_each(|line| tracing::info!("{line}"));
         }
-        let service = match &open.endpoint {
-            Endpoint::Unix(path) => match path.strip_prefix(QUEUE_DIRECTORY) {
-                Ok(path) => format!("unix:{}", path.display()),
-                Err(_) => open.endpoint.to_string(),
-            },
-            Endpoint::Inet { .. } => open.endpoint.to_string(),
-        };
-        tracing::info!(
-            "to let Postfix ask: postconf -e 'smtpd_recipient_restrictions = permit_mynetworks, \
-             permit_sasl_authenticated, reject_unauth_destination, check_policy_service {service}'"
-        );
-        tracing::info!("and then: postfix reload");
     }
 
     /// Takes on tables whose files have changed. What is broken stays as it was.
     async fn refresh_tables(&mut self) {
-        let (old, config) = (self.gate.settings.load_full(), self.loaded.config.judge.clone());
+        let (old, config) = (self.opener.gate.settings.load_full(), self.loaded.config.judge.clone());
         let mut watch = std::mem::take(&mut self.watch);
         let looked = tokio::task::spawn_blocking(move || {
             let changed = watch.changed();
@@ -242,7 +195,7 @@ impl<'a> Server<'a> {
         match refreshed {
             None => {}
             Some(Ok(Refreshed { settings, taken, refused })) => {
-                self.gate.settings.store(Arc::new(settings));
+                self.opener.gate.settings.store(Arc::new(settings));
                 taken.iter().for_each(|table| tracing::info!("took on {table}, which has changed"));
                 refused.iter().for_each(|why| tracing::error!("the table stays as it was: {why}"));
             }
@@ -273,21 +226,21 @@ impl<'a> Server<'a> {
         };
         let (settings, loaded, watch) = tokio::task::spawn_blocking(read).await??;
         let new = &loaded.config;
-        let is_open = |endpoint: &&Endpoint| self.open.iter().any(|open| open.endpoint == **endpoint);
-        let added: Vec<Endpoint> = new.doors.policy.listen.iter().filter(|e| !is_open(e)).cloned().collect();
+        let is_open = |place: &Place| self.open.iter().any(|open| open.place == *place);
+        let added: Vec<Place> = open::places(&new.doors).filter(|place| !is_open(place)).collect();
         let dns = (self.loaded.config.dns != new.dns).then(|| self.global.dns(&new.dns)).transpose()?;
-        let added = self.bind(&new.doors.policy, &added).await?;
+        let added = self.opener.open(&new.doors, added).await?;
         // Nothing can fail from here on.
         warn(&loaded, &settings);
-        self.gate.settings.store(Arc::new(settings));
+        self.opener.gate.settings.store(Arc::new(settings));
         self.watch = watch;
         if let Some(dns) = dns {
-            self.gate.dns.store(Arc::new(dns));
+            self.opener.gate.dns.store(Arc::new(dns));
         }
         self.open.retain(|open| {
-            let stays = new.doors.policy.listen.contains(&open.endpoint);
+            let stays = open::places(&new.doors).any(|place| place == open.place);
             if !stays {
-                tracing::info!("no longer listening on {} (policy)", open.endpoint);
+                tracing::info!("no longer listening on {}", open.place);
                 open.stop.cancel();
             }
             stays
@@ -312,10 +265,11 @@ impl<'a> Server<'a> {
         for open in self.open {
             cut += open.served.await.unwrap_or(0);
         }
-        let (decided, dns) = (&self.gate.counters, self.gate.dns.load());
+        let (decided, dns) = (&self.opener.gate.counters, self.opener.gate.dns.load());
+        let (policy, milter) = (&decided.policy, &decided.milter);
         let asked = dns.counters();
         tracing::info!(
-            requests = decided.policy.requests.load(Relaxed),
+            requests = policy.requests.load(Relaxed),
             permit = decided.permit.load(Relaxed),
             defer = decided.defer.load(Relaxed),
             reject = decided.reject.load(Relaxed),
@@ -323,8 +277,9 @@ impl<'a> Server<'a> {
             discard = decided.discard.load(Relaxed),
             dns_queries = asked.queries.load(Relaxed),
             dns_cache_hits = asked.cache_hits.load(Relaxed),
-            malformed = decided.policy.malformed.load(Relaxed),
-            faults = decided.policy.panics.load(Relaxed),
+            malformed = policy.malformed.load(Relaxed) + milter.malformed.load(Relaxed),
+            faults = policy.panics.load(Relaxed) + milter.connections.panics.load(Relaxed),
+            milter_sessions = milter.connections.accepted.load(Relaxed),
             connections_cut = cut,
             "stopped"
         );
@@ -340,9 +295,10 @@ fn warn(loaded: &Loaded, settings: &judge::Settings) {
 
 /// The sections in which something changed that a reload leaves as it was.
 fn needing_restart<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
-    let policy = |config: &Config| policy::Config { listen: Vec::new(), ..config.doors.policy.clone() };
+    let (policy, milter) = open::needs_restart(&old.doors, &new.doors);
     let changed = [
-        ("doors.policy", policy(old) != policy(new)),
+        ("doors.policy", policy),
+        ("doors.milter", milter),
         ("store", old.store != new.store),
         ("journal", old.journal != new.journal),
         ("control", old.control != new.control),

@@ -12,6 +12,8 @@ mod tests;
 
 use std::borrow::Cow;
 
+use crate::push_printable;
+
 pub use client::{REPLY_LENGTH_MAX, ReplyError, VALUE_LENGTH_MAX, push_request, reply};
 pub use question::{ProtocolState, Question, Undecidable};
 pub use reader::Reader;
@@ -93,11 +95,6 @@ pub struct Request<'a> {
 /// characters become spaces.
 pub fn push_reply(action: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"action=");
-    if action.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        out.extend_from_slice(action.as_bytes());
-    } else {
-        let printable: String = action.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        out.extend_from_slice(printable.as_bytes());
-    }
+    push_printable(action, out);
     out.extend_from_slice(b"\n\n");
 }

@@ -1,4 +1,5 @@
-//! The same session put to Postfix's own lists, to `explain`, and to Postfix with our policy server behind it.
+//! The same session put to Postfix's own lists, to `explain`, and to Postfix with our policy server or our milter
+//! behind it.
 
 use std::fmt;
 use std::path::Path;
@@ -81,10 +82,24 @@ impl Answer {
         let Some((at, class)) = prefixes.min() else { return false };
         let (prefix, came) = all.split_at(at + class.len() + ">:  rejected: ".len());
         let text = text.strip_prefix(prefix).unwrap_or(text);
-        // A long text gives way to the decision id, so that the reply keeps its length.
-        let is_same_text = text == came || all.len() > LONG && text.starts_with(came);
-        code == code_came && fixed(enhanced, class) == *enhanced_came && is_same_text
+        code == code_came && fixed(enhanced, class) == *enhanced_came && is_same(text, came, all.len())
     }
+
+    /// Whether `came` is this refusal in our own words, as Postfix hands them on from a milter.
+    pub fn is_said_by(&self, came: &Self) -> bool {
+        match (self, came) {
+            (
+                Self::Refused { code, enhanced, text },
+                Self::Refused { code: code_came, enhanced: enhanced_came, text: came },
+            ) => code == code_came && enhanced == enhanced_came && is_same(text, came, came.len()),
+            _ => self == came,
+        }
+    }
+}
+
+/// Whether `came` is `text`: a long one gives way to the decision id, so that the reply keeps its `length`.
+fn is_same(text: &str, came: &str, length: usize) -> bool {
+    text == came || length > LONG && text.starts_with(came)
 }
 
 /// The enhanced code that Postfix makes of `enhanced` when it refuses something of this `class`.

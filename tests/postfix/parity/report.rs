@@ -7,7 +7,7 @@ use super::draw::Configuration;
 use super::kinds::LEFT_OUT;
 use super::lists::List;
 use super::quota::Tally;
-use super::session::Session;
+use super::session::{Encryption, Purpose, Session};
 use crate::support::aloud;
 
 /// The differences that are printed in full.
@@ -32,7 +32,7 @@ const NOT_DRAWN: [(&str, &str); 6] = [
     ("reject_multi_recipient_bounce at RCPT", "Postfix tells no policy server there how many recipients it has taken"),
 ];
 
-/// What the three said.
+/// What all of them said.
 pub struct Put {
     /// Postfix by its own lists.
     pub own: Answer,
@@ -40,14 +40,25 @@ pub struct Put {
     pub explained: Option<(Answer, serde_json::Value)>,
     /// Postfix's reply after it asked our policy server.
     pub through_policy: Answer,
+    /// Postfix's reply after it told our milter; `None` where that cannot be the same.
+    pub through_milter: Option<Answer>,
+}
+
+/// Whether a milter hears of the session what the lists hear: of ETRN and VRFY it hears nothing, of certificates neither, and
+/// its refusal of a client at CONNECT or HELO Postfix puts off or words otherwise.
+pub fn is_for_milter(configuration: &Configuration, session: &Session) -> bool {
+    session.purpose == Purpose::Mail
+        && configuration.delay_reject
+        && !matches!(session.encryption, Encryption::Tls(Some(_)))
 }
 
 impl Put {
     fn is_about_syntax(&self) -> bool {
-        self.own.is_about_syntax() || self.through_policy.is_about_syntax()
+        let through_milter = self.through_milter.iter();
+        through_milter.chain([&self.own, &self.through_policy]).any(Answer::is_about_syntax)
     }
 
-    /// What the three do not agree in; nothing where Postfix complains of the syntax.
+    /// What they do not agree in; nothing where Postfix complains of the syntax.
     pub fn difference(&self, configuration: &Configuration, session: &Session) -> Option<String> {
         if self.is_about_syntax() {
             return None;
@@ -69,6 +80,11 @@ impl Put {
         if !is_unasked && !self.own.is_told_by(&self.through_policy) {
             found.push(format!("postfix: {}\n  by policy: {}", self.own, self.through_policy));
         }
+        if let Some(through_milter) = &self.through_milter
+            && !self.own.is_said_by(through_milter)
+        {
+            found.push(format!("postfix: {}\n  by milter: {through_milter}", self.own));
+        }
         (!found.is_empty()).then(|| format!("{}\n  {}", story(configuration, session), found.join("\n  ")))
     }
 }
@@ -85,12 +101,13 @@ pub struct Report {
     refused: u32,
     about_syntax: u32,
     unexplained: u32,
+    through_milter: u32,
     passing: u32,
     differences: Vec<String>,
 }
 
 impl Report {
-    /// Counts a session, and what the three said to it.
+    /// Counts a session, and what they said to it.
     pub fn add(&mut self, configuration: &Configuration, session: &Session, put: &Put) {
         self.sessions += 1;
         if put.is_about_syntax() {
@@ -102,6 +119,7 @@ impl Report {
             self.tally.count(configuration.cell, configuration.place);
         }
         self.unexplained += u32::from(put.explained.is_none());
+        self.through_milter += u32::from(put.through_milter.is_some());
         self.differences.extend(put.difference(configuration, session));
     }
 
@@ -114,10 +132,10 @@ impl Report {
 
     /// Says how it went, and fails where there was a difference or a promise was broken.
     pub fn report(self, seed: u64, promised: bool) {
-        let Self { tally, sessions, refused, about_syntax, unexplained, passing, differences } = self;
+        let Self { tally, sessions, refused, about_syntax, unexplained, through_milter, passing, differences } = self;
         aloud(&format!(
             "parity: seed {seed}: {sessions} sessions, {refused} refused, {about_syntax} set aside for their syntax, \
-             {unexplained} not put to explain, which asks no policy service, {passing} that differed once, {} differences",
+             {unexplained} not put to explain, which asks no policy service, {through_milter} put to the milter, {passing} that differed once, {} differences",
             differences.len()
         ));
         // Before anything long: who cuts the output of a failed run cuts its end.

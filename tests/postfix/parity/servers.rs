@@ -13,6 +13,8 @@ use crate::support::postfix::Service;
 /// The ports of the first worker's Postfix that asks us at RCPT, and of the one that asks us at every stage.
 pub const PORT_POLICY: usize = 19_000;
 pub const PORT_POLICY_STAGES: usize = 19_100;
+/// The port of the first worker's Postfix that tells our milter.
+pub const PORT_MILTER: usize = 19_200;
 
 /// The main.cf of a Postfix of any number of configurations.
 pub fn main_cf(root: &Path, certificates: &Certificates) -> String {
@@ -66,13 +68,30 @@ pub fn policy_client(worker: usize, root: &Path, delay_reject: bool) -> Service 
     Service { port: (PORT_POLICY_STAGES + worker) as u16, options }
 }
 
-/// Where our server for `worker` listens.
+/// The smtpd that leaves every judgement to the milter of `worker`.
+pub fn milter_client(worker: usize, root: &Path) -> Service {
+    let milter = format!("unix:{}", milter_socket(root, worker));
+    let options = [
+        ("smtpd_milters", &*milter),
+        ("smtpd_relay_restrictions", "permit_mynetworks, reject_unauth_destination"),
+        ("mynetworks", "0.0.0.0/0 [::]/0"),
+    ];
+    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Service { port: (PORT_MILTER + worker) as u16, options }
+}
+
+/// Where our policy server for `worker` listens.
 pub fn policy_socket(root: &Path, worker: usize) -> String {
     root.join(format!("policy{worker}")).display().to_string()
 }
 
+/// Where our milter for `worker` listens.
+pub fn milter_socket(root: &Path, worker: usize) -> String {
+    root.join(format!("milter{worker}")).display().to_string()
+}
+
 /// The same lists and parameters as our configuration.
-pub fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
+pub fn portcullis_toml(configuration: &Configuration, policy: &str, milter: &str) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let array = |texts: &[&str]| format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "));
     let words = |text: &str| array(&text.split(' ').collect::<Vec<_>>());
@@ -80,7 +99,8 @@ pub fn portcullis_toml(configuration: &Configuration, socket: &str) -> String {
     let mut text = format!(
         "hostname = \"mx.test\"\nmynetworks = {}\ndomains = {}\nrelay_domains = {}\n\
          [dns]\nservers = [\"127.0.0.1:53\"]\ntimeout = \"3s\"\n\
-         [doors.policy]\nlisten = [\"unix:{socket}\"]\nsocket_mode = \"0666\"\n\
+         [doors.policy]\nlisten = [\"unix:{policy}\"]\nsocket_mode = \"0666\"\n\
+         [doors.milter]\nlisten = [\"unix:{milter}\"]\nsocket_mode = \"0666\"\n\
          [restrictions]\ndelay_reject = {}\nhelo_required = {}\nrelay_before_recipient = {}\n",
         mynetworks.map_or_else(|| array(&world::MYNETWORKS), |(_, value)| words(value)),
         array(&world::DOMAINS),

@@ -6,9 +6,7 @@ use facts::{Decision, DecisionId, Deferral, Reply, Verdict};
 use wire::policy::{ProtocolState, Request};
 
 use super::Permit;
-
-/// Postfix cuts a reply here (smtpd_check.c; RFC 5321 §4.5.3.1.5 allows 512 octets with CR and LF).
-const REPLY_LENGTH_MAX: usize = 510;
+use crate::reply::with_id;
 
 /// The action for `decision` on `request`; `None` if the decision refuses without saying how.
 ///
@@ -71,11 +69,8 @@ impl<'a> Prefix<'a> {
     fn refusal(&self, verb: &str, reply: &Reply, id: DecisionId) -> String {
         let Reply { enhanced, text, .. } = reply;
         let text = self.strip(text).unwrap_or(text);
-        let id = id.to_string();
-        let around = "450 ".len() + enhanced.len() + " ".len() + self.length() + "; id=".len() + id.len();
-        let end = text.floor_char_boundary(REPLY_LENGTH_MAX.saturating_sub(around));
-        let text = text.get(..end).unwrap_or_default();
-        [verb, " ", enhanced, " ", text, "; id=", &id].concat()
+        let around = "450 ".len() + enhanced.len() + " ".len() + self.length();
+        [verb, " ", enhanced, " ", &with_id(text, id, around)].concat()
     }
 
     fn parts(&self) -> impl Iterator<Item = &'a str> {

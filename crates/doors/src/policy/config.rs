@@ -1,13 +1,14 @@
 //! The section `[doors.policy]` of the configuration.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use facts::Endpoint;
 use schemars::JsonSchema;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::SocketMode;
 
 /// How the policy door serves. A reload does not change it: that takes a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -86,34 +87,6 @@ impl Permit {
         match self {
             Self::Dunno => "DUNNO",
             Self::Ok => "OK",
-        }
-    }
-}
-
-/// The permission bits of a socket file, in octal as chmod(1) writes them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SocketMode(pub u32);
-
-impl fmt::Debug for SocketMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04o}", self.0)
-    }
-}
-
-impl Serialize for SocketMode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{self:?}"))
-    }
-}
-
-impl<'de> Deserialize<'de> for SocketMode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match u32::from_str_radix(&text, 8) {
-            Ok(mode) if mode <= 0o777 => Ok(Self(mode)),
-            _ => {
-                Err(D::Error::custom(format_args!("\"{text}\" is not a mode: write three octal digits as in \"0660\"")))
-            }
         }
     }
 }

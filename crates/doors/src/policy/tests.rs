@@ -2,14 +2,13 @@
 
 use std::sync::Mutex;
 
-use dns::{Dns, Zone};
 use facts::Endpoint;
-use store::Store;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::record::{Format, Recorder};
+use crate::{SocketMode, testing};
 
 const FAILURE: &str = "action=DEFER_IF_PERMIT 4.3.0 This mail could not be checked, please try again later\n\n";
 
@@ -23,13 +22,7 @@ struct Service {
 
 /// Settings with nothing but this recipient list.
 fn settings(recipient: &str) -> Arc<judge::Settings> {
-    let text = format!(
-        "hostname = \"mx.example.com\"\n[restrictions]\nhelo_required = false\nclient = []\nhelo = []\nsender = []\n\
-         recipient = {recipient}"
-    );
-    let config: judge::Config = toml::from_str(&text).unwrap();
-    let Ok(settings) = judge::Settings::compile(&config) else { panic!("{text}") };
-    Arc::new(settings)
+    testing::settings(&format!("recipient = {recipient}"))
 }
 
 async fn service(recipient: &str, config: Config) -> Service {
@@ -40,20 +33,7 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
     if config.listen == Config::default().listen {
         config.listen = vec!["inet:127.0.0.1:0".parse().unwrap()];
     }
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&lines);
-    let recorder = Recorder {
-        format: Format::Human,
-        stamped: false,
-        lines: Arc::new(move |line: &str| sink.lock().unwrap().push(line.trim_end().to_owned())),
-    };
-    let gate = Arc::new(Gate::new(
-        settings(recipient),
-        Dns::zone(Zone::parse("", "none").unwrap()),
-        Store::in_memory(),
-        recorder,
-        None,
-    ));
+    let (gate, lines) = testing::gate(settings(recipient));
     let door = Arc::new(Door { gate, config, testing });
     let listeners = door.bind().await.unwrap();
     let endpoint = listeners.first().unwrap().endpoints().remove(0);

@@ -11,8 +11,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the design that come with later versions: their keys are known, and refused with that word.
-const UNBUILT: [&str; 11] =
-    ["spf", "dkim", "arc", "dmarc", "jails", "firewall", "dashboard", "reports", "milter", "smtp", "shadow"];
+const UNBUILT: [&str; 10] =
+    ["spf", "dkim", "arc", "dmarc", "jails", "firewall", "dashboard", "reports", "smtp", "shadow"];
 
 /// One thing that is wrong in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +93,13 @@ fn help(key: &str, known: &[&str], defaults: &toml::Table) -> String {
     if let Some(help) = unbuilt(key).or_else(|| meant(key, known)) {
         return help;
     }
-    match section_of(key, defaults, "") {
+    let sections = sections_of(key, defaults, "");
+    match sections.first() {
         // What stands after a [section] header belongs to that section: the commonest slip in TOML.
         Some(section) if section.is_empty() => {
             format!("`{key}` belongs at the top of the file, before the first [section]")
         }
-        Some(section) => format!("`{key}` belongs under [{section}]"),
+        Some(_) => format!("`{key}` belongs under [{}]", sections.join("] or [")),
         None => possible(known),
     }
 }
@@ -124,15 +125,15 @@ fn possible(known: &[&str]) -> String {
     if known.is_empty() { "nothing is known here".into() } else { format!("known here: {}", known.join(", ")) }
 }
 
-/// The section in which `key` stands by default, outermost first: empty for the top of the file.
-fn section_of(key: &str, table: &toml::Table, path: &str) -> Option<String> {
-    if table.contains_key(key) {
-        return Some(path.to_owned());
-    }
-    table.iter().find_map(|(name, value)| {
+/// The sections in which `key` stands by default, outermost first: empty for the top of the file.
+fn sections_of(key: &str, table: &toml::Table, path: &str) -> Vec<String> {
+    let here = table.contains_key(key).then(|| path.to_owned());
+    let inner = table.iter().filter_map(|(name, value)| Some((name, value.as_table()?)));
+    let inner = inner.flat_map(|(name, section)| {
         let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        section_of(key, value.as_table()?, &inner)
-    })
+        sections_of(key, section, &inner)
+    });
+    here.into_iter().chain(inner).collect()
 }
 
 /// A configuration that is refused.

@@ -1,0 +1,111 @@
+//! Who connects, as a mail server tells a milter: in the command, and in macros beside it.
+
+use std::sync::Arc;
+
+use facts::{Client, ClientName, Encryption};
+use wire::milter::{Connect, Event, MacroStage, Macros, Origin};
+
+/// The macros that we go by, named at each stage.
+pub(super) const MACROS: &[(MacroStage, &[&str])] = &[
+    (MacroStage::Connect, &["v", "client_name", "client_ptr", "client_resolve", "daemon_port"]),
+    (MacroStage::Helo, &["tls_version"]),
+    // A client may greet before STARTTLS only.
+    (MacroStage::Mail, &["auth_authen", "tls_version"]),
+    (MacroStage::Rcpt, &["rcpt_mailer"]),
+];
+
+/// The ports on which users hand in their mail, and log in first (RFC 6409, RFC 8314).
+const SUBMISSION_PORTS: [&str; 2] = ["587", "465"];
+
+/// What the macros say, as far as we go by them.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    version: String,
+    client_name: String,
+    client_ptr: String,
+    client_resolve: String,
+    daemon_port: String,
+    tls_version: String,
+    auth_authen: String,
+    rcpt_mailer: String,
+}
+
+impl Told {
+    /// Takes the macros of a command on. With a client everything begins anew.
+    pub(super) fn learn(&mut self, macros: &Macros<'_>) {
+        if macros.event == Event::Connect {
+            *self = Self::default();
+        }
+        for (name, told) in macros.iter() {
+            let value = match &*name {
+                "v" => &mut self.version,
+                "client_name" => &mut self.client_name,
+                "client_ptr" => &mut self.client_ptr,
+                "client_resolve" => &mut self.client_resolve,
+                "daemon_port" => &mut self.daemon_port,
+                "tls_version" => &mut self.tls_version,
+                "auth_authen" => &mut self.auth_authen,
+                "rcpt_mailer" => &mut self.rcpt_mailer,
+                _ => continue,
+            };
+            *value = told.into_owned();
+        }
+    }
+
+    /// Whether the mail server is Postfix, which waits on at any command when it is told to.
+    pub(super) fn is_postfix(&self) -> bool {
+        self.version.starts_with("Postfix")
+    }
+
+    /// Whether users hand in their mail here.
+    pub(super) fn is_submission(&self) -> bool {
+        SUBMISSION_PORTS.contains(&self.daemon_port.as_str())
+    }
+
+    /// Who has logged in before this MAIL, if anybody. What a command's macros say counts once.
+    pub(super) fn sasl_username(&mut self) -> Option<Arc<str>> {
+        let auth_authen = std::mem::take(&mut self.auth_authen);
+        (!auth_authen.is_empty()).then(|| auth_authen.into())
+    }
+
+    /// Whether the mail server itself refuses the recipient of this RCPT.
+    pub(super) fn is_refused(&mut self) -> bool {
+        std::mem::take(&mut self.rcpt_mailer) == "error"
+    }
+
+    /// Whether the session is encrypted: once it is, it stays so. Whose certificate the client has shown stands in no
+    /// macro.
+    pub(super) fn encryption(&self) -> Encryption {
+        if self.tls_version.is_empty() { Encryption::Plaintext } else { Encryption::Tls(None) }
+    }
+
+    /// The client of `connect`, if it has an address, with the names that the mail server has looked up.
+    pub(super) fn client(&self, connect: &Connect<'_>) -> Option<Client> {
+        let Origin::Inet { address, port } = connect.origin else { return None };
+        let (name, reverse_name) = match &*self.client_resolve {
+            "OK" => (known(&self.client_name), known(&self.client_ptr)),
+            "FORGED" => (Some(ClientName::Unknown), known(&self.client_ptr)),
+            "FAIL" => (Some(ClientName::Unknown), known(&self.client_ptr).or(Some(ClientName::Unknown))),
+            "TEMP" => (Some(ClientName::Unclear), known(&self.client_ptr).or(Some(ClientName::Unclear))),
+            // An old mail server: a verified name it tells all the same.
+            _ => (known(&connect.hostname), known(&self.client_ptr)),
+        };
+        Some(Client { port, name, reverse_name, ..Client::new(address) })
+    }
+}
+
+/// The name in `text`, which is `unknown` or the address in brackets where there is none.
+fn known(text: &str) -> Option<ClientName> {
+    let is_name = !text.is_empty() && text != "unknown" && !text.starts_with('[');
+    is_name.then(|| ClientName::Known(text.into()))
+}
+
+/// Whether mail is handed in on the mail server's own host by a program, not by SMTP (Postfix: `non_smtpd_milters`,
+/// which tells a loopback address without a port; Sendmail: no address, or a socket).
+pub(super) fn is_local(connect: &Connect<'_>) -> bool {
+    match connect.origin {
+        Origin::Inet { address, port } => address.is_loopback() && port == 0,
+        Origin::Unix { .. } => true,
+        Origin::Unknown => connect.hostname == "localhost",
+    }
+}
