@@ -27,7 +27,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// `portcullis serve` with this configuration.
+    /// `portcullis serve` with this configuration, and without the milter door, whose default port is one for all.
     pub fn portcullis(config: &str) -> Self {
         Self::portcullis_in(tempfile::tempdir().expect("a temporary directory"), config)
     }
@@ -35,7 +35,7 @@ impl Server {
     /// The same with what is remembered in `directory`.
     pub fn portcullis_in(directory: TempDir, config: &str) -> Self {
         let file = directory.path().join("portcullis.toml");
-        fs::write(&file, config).expect("the directory is ours");
+        fs::write(&file, format!("doors.milter.listen = []\n{config}")).expect("the directory is ours");
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(["serve", "--config"]).arg(file).env("STATE_DIRECTORY", directory.path());
         Self::start(&mut command, directory)
