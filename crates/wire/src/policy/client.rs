@@ -88,7 +88,8 @@ pub fn push_request(Question { state, facts }: &Question, policy_context: &str, 
     push("helo_name", facts.greeting.as_ref().map_or("", |greeting| &greeting.helo_name));
     push("sender", envelope.and_then(|it| it.sender.as_ref()).map_or("", |sender| sender.as_str()));
     push("recipient", facts.recipient.as_ref().map_or("", |recipient| recipient.address.as_str()));
-    push("recipient_count", &number(envelope.and_then(|it| it.recipient_count).unwrap_or(0), "0"));
+    let recipient_count = envelope.and_then(|it| it.recipient_count).filter(|_| state.counts_recipients());
+    push("recipient_count", &number(recipient_count.unwrap_or(0), "0"));
     push("queue_id", "");
     push("instance", "");
     push("size", "0");
@@ -213,6 +214,18 @@ mod tests {
         assert_eq!((read.state, &read.facts.client), (ProtocolState::Rcpt, &facts.client));
         assert_eq!((read.facts.greeting, read.facts.envelope), (facts.greeting, facts.envelope));
         assert_eq!((read.facts.recipient, read.facts.sasl_username), (facts.recipient, facts.sasl_username));
+    }
+
+    /// Before DATA Postfix says 0, whatever it has taken.
+    #[test]
+    fn recipients_are_counted_from_data_on() {
+        for (stage, expected) in [(Stage::Rcpt, "0"), (Stage::Data, "3"), (Stage::EndOfData, "3")] {
+            let mut facts = session("h.example");
+            facts.envelope = Some(Envelope { sender: None, recipient_count: Some(3) });
+            let written = request(facts, stage);
+            let (request, _) = Reader::default().next(&written).unwrap().unwrap();
+            assert_eq!(request.recipient_count, expected, "{stage}");
+        }
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl ProtocolState {
         })
     }
 
+    /// Whether Postfix tells how many recipients it has taken: not before all are known.
+    pub(super) fn counts_recipients(self) -> bool {
+        matches!(self, Self::Data | Self::EndOfMessage)
+    }
+
     /// The stage whose lists apply. Postfix checks VRFY as it does RCPT.
     #[must_use]
     pub fn stage(self) -> Stage {
@@ -136,10 +141,9 @@ impl Request<'_> {
     }
 
     fn envelope(&self, state: ProtocolState) -> Envelope {
-        let is_counted = matches!(state, ProtocolState::Data | ProtocolState::EndOfMessage);
         Envelope {
             sender: EmailAddress::new(&self.sender),
-            recipient_count: if is_counted { self.recipient_count.parse().ok() } else { None },
+            recipient_count: if state.counts_recipients() { self.recipient_count.parse().ok() } else { None },
         }
     }
 }
