@@ -1,7 +1,6 @@
 //! What a restriction found, and what that rests on.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -98,60 +97,6 @@ impl fmt::Display for Evidence {
     }
 }
 
-/// What a finding rests on, in order. Most rest on nothing, which costs nothing to make and to drop.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grounds(Option<Vec<Evidence>>);
-
-impl Grounds {
-    /// Adds one at the end.
-    pub fn push(&mut self, evidence: Evidence) {
-        match &mut self.0 {
-            Some(all) => all.push(evidence),
-            // A vector that grows would have room for four, and most have but one.
-            None => self.0 = Some(vec![evidence]),
-        }
-    }
-}
-
-impl Deref for Grounds {
-    type Target = [Evidence];
-
-    fn deref(&self) -> &[Evidence] {
-        self.0.as_deref().unwrap_or_default()
-    }
-}
-
-impl FromIterator<Evidence> for Grounds {
-    fn from_iter<T: IntoIterator<Item = Evidence>>(evidence: T) -> Self {
-        let all = Vec::from_iter(evidence);
-        Self((!all.is_empty()).then_some(all))
-    }
-}
-
-impl IntoIterator for Grounds {
-    type Item = Evidence;
-    type IntoIter = std::vec::IntoIter<Evidence>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.unwrap_or_default().into_iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a Grounds {
-    type Item = &'a Evidence;
-    type IntoIter = std::slice::Iter<'a, Evidence>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl Serialize for Grounds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (**self).serialize(serializer)
-    }
-}
-
 /// What one restriction found, and on what grounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -166,7 +111,7 @@ pub struct Finding {
     /// What it came to.
     pub outcome: Outcome,
     /// On what grounds.
-    pub evidence: Grounds,
+    pub evidence: Vec<Evidence>,
     /// Microseconds from its start to its answer; 0 for what needs no asking.
     pub micros: u64,
 }
@@ -178,15 +123,5 @@ mod tests {
     #[test]
     fn outcomes_in_logs_are_those_of_json() {
         assert_eq!(Outcome::DeferIfPermit.to_string(), "defer_if_permit");
-    }
-
-    #[test]
-    fn grounds_are_equal_however_they_came_together() {
-        let note = || Evidence::Note("x".into());
-        let mut pushed = Grounds::default();
-        assert_eq!(pushed, Grounds::from_iter([]));
-        pushed.push(note());
-        assert_eq!(pushed, Grounds::from_iter([note()]));
-        assert_eq!(pushed.into_iter().collect::<Grounds>().len(), 1);
     }
 }

@@ -23,7 +23,7 @@ pub use address::{EmailAddress, domain_of};
 pub use decision::{Decision, DecisionId, Deferral, MessageAction, Reason, Reply, Verdict};
 pub use dns_answer::{DnsAnswer, DnsFailure, Record, RecordType};
 pub use endpoint::{Endpoint, host_port};
-pub use finding::{Evidence, Finding, Grounds, Outcome};
+pub use finding::{Evidence, Finding, Outcome};
 pub use greylisted::{Allowance, Greylisted};
 pub use kept::kept;
 pub use network::{Network, NetworkList, NetworkPattern};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use facts::{Decision, DecisionId, Deferral, Facts, Finding, Grounds, Outcome, Reason, Reply, Stage, Verdict};
+use facts::{Decision, DecisionId, Deferral, Facts, Finding, Outcome, Reason, Reply, Stage, Verdict};
 
 use crate::Settings;
 use crate::case::Case;
@@ -146,7 +146,7 @@ fn helo_missing_finding() -> Finding {
         stage: Stage::Mail,
         restriction: HELO_REQUIRED,
         outcome: Outcome::Reject,
-        evidence: Grounds::default(),
+        evidence: Vec::new(),
         micros: 0,
     }
 }

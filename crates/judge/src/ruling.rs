@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facts::{DnsAnswer, Evidence, Grounds, MessageAction, Reason, Reply, Stage};
+use facts::{DnsAnswer, Evidence, MessageAction, Reason, Reply, Stage};
 
 use crate::config::TempfailAction;
 use crate::reply::server_error;
@@ -12,7 +12,7 @@ use crate::restriction::Restriction;
 #[derive(Clone, Debug)]
 pub(crate) struct Ruling {
     pub(crate) says: Says,
-    pub(crate) evidence: Grounds,
+    pub(crate) evidence: Vec<Evidence>,
 }
 
 /// What a restriction says: seldom anything, so that the replies are boxed and the word is small.
@@ -147,14 +147,20 @@ impl Ruling {
 
     /// The same ruling on the grounds of these answers.
     pub(crate) fn on(mut self, answers: impl IntoIterator<Item = Arc<DnsAnswer>>) -> Self {
-        answers.into_iter().for_each(|answer| self.evidence.push(Evidence::Dns(answer)));
+        let answers = answers.into_iter().map(Evidence::Dns);
+        // Most rest on one answer alone: a vector that grows would have room for four.
+        if self.evidence.is_empty() {
+            self.evidence = answers.collect();
+        } else {
+            self.evidence.extend(answers);
+        }
         self
     }
 
     /// The same ruling on the grounds of these answers before all others.
     pub(crate) fn after(mut self, answers: Vec<Arc<DnsAnswer>>) -> Self {
         if !answers.is_empty() {
-            self.evidence = answers.into_iter().map(Evidence::Dns).chain(self.evidence).collect();
+            self.evidence.splice(0..0, answers.into_iter().map(Evidence::Dns));
         }
         self
     }
@@ -167,6 +173,6 @@ impl Ruling {
 
 impl From<Says> for Ruling {
     fn from(says: Says) -> Self {
-        Self { says, evidence: Grounds::default() }
+        Self { says, evidence: Vec::new() }
     }
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use facts::{Finding, Grounds, MessageAction, Outcome, Stage};
+use facts::{Evidence, Finding, MessageAction, Outcome, Stage};
 
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
@@ -235,7 +235,7 @@ impl Progress<'_> {
     }
 }
 
-fn finding(list: &List, restriction: &Restriction, outcome: Outcome, evidence: Grounds, micros: u64) -> Finding {
+fn finding(list: &List, restriction: &Restriction, outcome: Outcome, evidence: Vec<Evidence>, micros: u64) -> Finding {
     Finding { list: list.name, stage: list.stage, restriction: restriction.text, outcome, evidence, micros }
 }
 

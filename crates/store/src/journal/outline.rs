@@ -6,7 +6,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use facts::{Evidence, Finding, Grounds, Outcome, Stage};
+use facts::{Finding, Outcome, Stage};
 use rustc_hash::FxHashMap;
 
 use super::codec::{Field, In, Out, fields};
@@ -83,17 +83,6 @@ impl Outlines {
     }
 }
 
-impl Field for Grounds {
-    fn write(&self, out: &mut Out) {
-        out.number(self.len() as u64);
-        self.iter().for_each(|evidence| evidence.write(out));
-    }
-
-    fn read(from: &mut In<'_>) -> Option<Self> {
-        Vec::<Evidence>::read(from).map(Self::from_iter)
-    }
-}
-
 impl Field for Vec<Finding> {
     fn write(&self, out: &mut Out) {
         out.outline(self);
@@ -116,7 +105,7 @@ impl Field for Vec<Finding> {
             stage: *stage,
             restriction,
             outcome: *outcome,
-            evidence: Grounds::default(),
+            evidence: Vec::new(),
             micros: 0,
         };
         let mut findings = Vec::from_iter(from.outline()?.iter().map(silent));

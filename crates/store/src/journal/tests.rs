@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use facts::{
     Client, ClientName, Decision, DecisionId, Deferral, DnsAnswer, DnsFailure, EmailAddress, Envelope, Evidence, Facts,
-    Finding, Greeting, Greylisted, Grounds, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage, Verdict,
+    Finding, Greeting, Greylisted, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage, Verdict,
 };
 
 use super::segment::{SEGMENTS, list};
@@ -46,10 +46,10 @@ fn row(number: u32, now: SystemTime) -> Row {
                 stage: Stage::Rcpt,
                 restriction: "check_greylist",
                 outcome: Outcome::DeferIfPermit,
-                evidence: Grounds::from_iter([Evidence::Greylist {
+                evidence: vec![Evidence::Greylist {
                     answer: Greylisted::New { wait: Duration::from_secs(300) },
                     words: "seen for the first time".into(),
-                }]),
+                }],
                 micros: 7,
             }],
             dns_queries: 0,
@@ -88,7 +88,7 @@ fn long_row(number: u32, now: SystemTime) -> Row {
             stage: Stage::Rcpt,
             restriction: ["reject_unknown_sender_domain", "reject_rbl_client zen.spamhaus.org"][list % 2],
             outcome: Outcome::Dunno,
-            evidence: Grounds::from_iter([found]),
+            evidence: vec![found],
             micros: 300,
         });
     }
