@@ -43,13 +43,17 @@ struct Shelf {
     records: Records,
 }
 
+/// A time in seconds after the cache's start, rounded up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Second(u32);
+
 /// 16 octets, so that four make a line.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     /// The question's hash.
     key: u64,
-    /// In seconds after the cache's start, rounded up; 0 where there is no entry.
-    until: u32,
+    /// Zero where there is no entry.
+    until: Second,
     /// Why there are no records. Most answers are that, and it needs no room of its own.
     failure: Option<DnsFailure>,
     was_found: bool,
@@ -58,7 +62,7 @@ struct Entry {
     detail: u16,
 }
 
-const EMPTY: Entry = Entry { key: 0, until: 0, failure: None, was_found: false, detail: 0 };
+const EMPTY: Entry = Entry { key: 0, until: Second(0), failure: None, was_found: false, detail: 0 };
 
 impl Cache {
     pub(crate) fn new(settings: &Settings) -> Self {
@@ -83,13 +87,14 @@ impl Cache {
         hasher.finish().rotate_left(question.record_type as u32)
     }
 
-    fn seconds(&self, time: Instant) -> u32 {
+    /// The time as entries have it.
+    pub(crate) fn second(&self, time: Instant) -> Second {
         let since = time.saturating_duration_since(self.started);
-        u32::try_from(since.as_secs() + u64::from(since.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+        Second(u32::try_from(since.as_secs() + u64::from(since.subsec_nanos() > 0)).unwrap_or(u32::MAX))
     }
 
-    pub(crate) fn find(&self, question: &Question<'_>, now: Instant) -> Option<Cached> {
-        let (key, now) = (self.key(question), self.seconds(now));
+    pub(crate) fn find(&self, question: &Question<'_>, now: Second) -> Option<Cached> {
+        let key = self.key(question);
         let mut shelf = self.shelf(key);
         let Entry { failure, detail, .. } = shelf.find(key, now)?;
         let Some(failure) = failure else { return shelf.records.find(detail, question).map(Ok) };
@@ -99,8 +104,8 @@ impl Cache {
     /// Keeps `answer`, whose records or SOA may be kept for `ttl`.
     pub(crate) fn insert(&self, answer: Arc<DnsAnswer>, ttl: Option<Duration>, now: Instant) {
         let (key, failure) = (self.key(&Question::of(&answer)), answer.failure());
-        let until = self.seconds(now + self.lifetimes.of(failure, ttl));
-        let now = self.seconds(now);
+        let until = self.second(now + self.lifetimes.of(failure, ttl));
+        let now = self.second(now);
         let mut shelf = self.shelf(key);
         let detail = match failure {
             Some(_) => u16::try_from(answer.name.len()).ok(),
@@ -124,7 +129,7 @@ impl Shelf {
         (0..WINDOW.min(length)).map(move |step| (key as usize).wrapping_add(step) & (length - 1))
     }
 
-    fn find(&mut self, key: u64, now: u32) -> Option<Entry> {
+    fn find(&mut self, key: u64, now: Second) -> Option<Entry> {
         for index in self.window(key) {
             let entry = &mut self.entries[index];
             if entry.key == key && entry.until > now {
@@ -134,7 +139,7 @@ impl Shelf {
                 }
                 return Some(*entry);
             }
-            if entry.until == 0 {
+            if entry.until == EMPTY.until {
                 break;
             }
         }
@@ -142,12 +147,12 @@ impl Shelf {
     }
 
     /// Where the entry of `key` stands or is to stand; nowhere in a cache without entries.
-    fn place(&mut self, key: u64, now: u32) -> Option<usize> {
+    fn place(&mut self, key: u64, now: Second) -> Option<usize> {
         let mut over = None;
         for index in self.window(key) {
             match &self.entries[index] {
                 entry if entry.key == key => return Some(index),
-                entry if entry.until == 0 => return over.or(Some(index)),
+                entry if entry.until == EMPTY.until => return over.or(Some(index)),
                 entry if entry.until <= now => over = over.or(Some(index)),
                 _ => {}
             }
@@ -237,7 +242,9 @@ mod tests {
         let start = Instant::now();
         cache.insert(answer("a.example", text(1)), Some(Duration::from_secs(10)), start);
         let found = |name, record_type, seconds| {
-            cache.find(&Question::new(name, record_type).unwrap(), start + Duration::from_secs(seconds)).is_some()
+            cache
+                .find(&Question::new(name, record_type).unwrap(), cache.second(start + Duration::from_secs(seconds)))
+                .is_some()
         };
         assert!(found("a.example", RecordType::Txt, 9));
         assert!(!found("a.example", RecordType::Txt, 10));
@@ -263,7 +270,7 @@ mod tests {
             let name = format!("{number}.example");
             let result = if number % 2 == 0 { text(1) } else { Err(DnsFailure::NxDomain) };
             cache.insert(answer(&name, result), ttl, start);
-            assert!(cache.find(&Question::new(&name, RecordType::Txt).unwrap(), start).is_some());
+            assert!(cache.find(&Question::new(&name, RecordType::Txt).unwrap(), cache.second(start)).is_some());
         }
         let (octets, places) = taken(&cache);
         let octets_max = 4096 * OCTETS_PER_ENTRY;
@@ -280,7 +287,7 @@ mod tests {
             for number in 0..100_000 {
                 keep(&format!("{number}.example"), text(1));
                 let question = Question::new("used.example", RecordType::Txt).unwrap();
-                assert!(cache.find(&question, start).is_some(), "{number}");
+                assert!(cache.find(&question, cache.second(start)).is_some(), "{number}");
             }
         }
     }
@@ -292,9 +299,9 @@ mod tests {
         for failure in [DnsFailure::NxDomain, DnsFailure::NoData, DnsFailure::Timeout] {
             let asked = answer("a.example", Err(failure));
             cache.insert(Arc::clone(&asked), None, start);
-            assert_eq!(cache.find(&Question::of(&asked), start), Some(Err(failure)));
+            assert_eq!(cache.find(&Question::of(&asked), cache.second(start)), Some(Err(failure)));
         }
-        assert_eq!(cache.find(&Question::new("a.example", RecordType::A).unwrap(), start), None);
+        assert_eq!(cache.find(&Question::new("a.example", RecordType::A).unwrap(), cache.second(start)), None);
     }
 
     #[test]
@@ -304,7 +311,7 @@ mod tests {
             let asked = answer("a.example", result);
             cache.insert(Arc::clone(&asked), None, now);
             let expected = asked.failure().map_or(Ok(Arc::clone(&asked)), Err);
-            assert_eq!(cache.find(&Question::of(&asked), now), Some(expected));
+            assert_eq!(cache.find(&Question::of(&asked), cache.second(now)), Some(expected));
         }
     }
 
@@ -318,7 +325,7 @@ mod tests {
         assert!(taken(&cache).0 <= SHELVES * room);
         let too_large = answer("large.example", text(room));
         cache.insert(Arc::clone(&too_large), None, Instant::now());
-        assert_eq!(cache.find(&Question::of(&too_large), Instant::now()), None);
+        assert_eq!(cache.find(&Question::of(&too_large), cache.second(Instant::now())), None);
     }
 
     #[test]
@@ -327,7 +334,7 @@ mod tests {
         for result in [text(1), Err(DnsFailure::NxDomain)] {
             let asked = answer("a.example", result);
             cache.insert(Arc::clone(&asked), None, Instant::now());
-            assert_eq!(cache.find(&Question::of(&asked), Instant::now()), None);
+            assert_eq!(cache.find(&Question::of(&asked), cache.second(Instant::now())), None);
         }
     }
 }

@@ -37,6 +37,7 @@ pub use name::{ascii_hostname, to_ascii, unicode_hostname};
 pub use settings::{Server, Settings};
 pub use zone::Zone;
 
+use cache::Second;
 use network::Network;
 use question::Question;
 use recorded::Recorded;
@@ -120,7 +121,12 @@ impl Dns {
     #[must_use]
     pub fn asker(&self) -> Asker {
         let tally = Tally { queries: AtomicU32::new(0), hits: AtomicU32::new(0), dns: self.clone() };
-        Asker { tally: Arc::new(tally), since: Instant::now(), deadline: None }
+        let since = Instant::now();
+        let second = match &self.0.source {
+            Source::Network(network) => network.second(since.into_std()),
+            Source::Zone(_) | Source::Recorded(_) => Second::default(),
+        };
+        Asker { tally: Arc::new(tally), since, second, deadline: None }
     }
 
     /// What was counted since the start.
@@ -134,8 +140,9 @@ impl Dns {
 #[derive(Clone, Debug)]
 pub struct Asker {
     tally: Arc<Tally>,
-    /// What was good in the cache then is good for all that this asker is for.
     since: Instant,
+    /// What was good in the cache then is good for all that this asker is for.
+    second: Second,
     deadline: Option<Instant>,
 }
 
@@ -170,7 +177,7 @@ impl Asker {
     }
 
     async fn lookup_in(&self, network: &Arc<Network>, question: Question<'_>) -> Arc<DnsAnswer> {
-        if let Some(cached) = network.cached(&question, self.since.into_std()) {
+        if let Some(cached) = network.cached(&question, self.second) {
             self.tally.hits.fetch_add(1, Ordering::Relaxed);
             return cached.unwrap_or_else(|failure| question.answered(Err(failure)));
         }

@@ -11,7 +11,7 @@ use futures_util::future::Shared;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::cache::{Cache, Cached};
+use crate::cache::{Cache, Cached, Second};
 use crate::question::Question;
 use crate::servers::Servers;
 use crate::{Counters, Settings};
@@ -51,7 +51,11 @@ impl Network {
         self.places.available_permits() * 4 < self.places_max
     }
 
-    pub(crate) fn cached(&self, question: &Question<'_>, now: Instant) -> Option<Cached> {
+    pub(crate) fn second(&self, time: Instant) -> Second {
+        self.cache.second(time)
+    }
+
+    pub(crate) fn cached(&self, question: &Question<'_>, now: Second) -> Option<Cached> {
         self.cache.find(question, now)
     }
 
@@ -85,7 +89,7 @@ impl Network {
         if let Some(flight) = flights.get(question) {
             return Ok(flight.clone());
         }
-        if let Some(cached) = self.cache.find(question, Instant::now()) {
+        if let Some(cached) = self.cache.find(question, self.second(Instant::now())) {
             return Err(cached.unwrap_or_else(|failure| question.clone().answered(Err(failure))));
         }
         let (sender, receiver) = oneshot::channel();

@@ -203,7 +203,7 @@ impl Table {
 
     fn find_within(&self, key: &str, work: &Work) -> Result<Option<Found<'_>>, Unavailable> {
         match &self.rows {
-            Rows::Keyed(rows) => Ok(rows.get(&*lower_case(key)).map(keyed::Row::found)),
+            Rows::Keyed(rows) => Ok(rows.get(key).map(keyed::Row::found)),
             Rows::Networks(networks) => Ok(key.parse().ok().and_then(|address| networks.find(address))),
             Rows::Patterns(rules) => rules.find(key, work),
             Rows::Welcome(list) => list.find(key, work),

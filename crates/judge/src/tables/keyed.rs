@@ -24,7 +24,41 @@ impl Row {
 }
 
 /// Rows by their key, in lower case (Postfix folds the keys of such tables).
-pub(super) type Rows = FxHashMap<Box<str>, Row>;
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    rows: FxHashMap<Box<str>, Row>,
+    /// The lengths that keys have. Of what is looked up, parents of names and of addresses above all, much has another
+    /// length than all keys, and is not even hashed.
+    lengths: u64,
+}
+
+impl Rows {
+    /// The row of `key`, in whichever case.
+    pub(super) fn get(&self, key: &str) -> Option<&Row> {
+        // Beyond ASCII a sign may be longer in another case.
+        if self.lengths & length(key) == 0 && key.is_ascii() {
+            return None;
+        }
+        self.rows.get(&*lower_case(key))
+    }
+
+    /// All rows, in no order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Row> {
+        self.rows.values()
+    }
+
+    /// The place of `key`, which is put into lower case.
+    pub(super) fn entry(&mut self, key: &str) -> Entry<'_, Box<str>, Row> {
+        let key = lower_case(key);
+        self.lengths |= length(&key);
+        self.rows.entry(key.into())
+    }
+}
+
+/// The bit for this length; for all long ones the last.
+fn length(key: &str) -> u64 {
+    1 << key.len().min(63)
+}
 
 /// The right-hand sides of a table: a million rows have seldom more than a few of them.
 #[derive(Debug, Default)]
@@ -62,7 +96,7 @@ pub(super) fn parse(text: &[u8]) -> Parsed<Rows> {
 }
 
 fn insert(rows: &mut Rows, key: &str, row: Row) -> Result<(), String> {
-    match rows.entry(lower_case(key).into()) {
+    match rows.entry(key) {
         Entry::Occupied(first) => Err(format!("\"{key}\" stands in line {} already: row ignored", first.get().line)),
         Entry::Vacant(place) => {
             place.insert(row);
@@ -104,7 +138,7 @@ pub(super) fn inline(text: &str) -> Result<Rows, String> {
         if key.is_empty() {
             return Err(shape());
         }
-        rows.insert(lower_case(key).into(), Row { value: value.into(), line: 0 });
+        rows.entry(key).insert_entry(Row { value: value.into(), line: 0 });
     }
-    if rows.is_empty() { Err(shape()) } else { Ok(rows) }
+    if rows.rows.is_empty() { Err(shape()) } else { Ok(rows) }
 }

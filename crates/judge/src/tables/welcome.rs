@@ -75,7 +75,7 @@ impl WelcomeList {
             Whom::Recipients => {
                 let address = |user: &str| {
                     let domain = name.split_once('@').map(|(_, domain)| domain)?;
-                    self.names.get(&*format!("{user}@{domain}")).or_else(|| self.names.get(&*format!("{user}@")))
+                    self.names.get(&format!("{user}@{domain}")).or_else(|| self.names.get(&format!("{user}@")))
                 };
                 let user = name.split_once('@').map_or("", |(user, _)| user);
                 let domain = || behind(name, "@.").find_map(|name| self.names.get(name));
@@ -121,7 +121,7 @@ impl Parser {
         let row = Row { value: text.into(), line };
         match network(text).filter(|_| self.whom == Whom::Clients) {
             Some(network) => self.networks.push((network?, row)),
-            None => drop(self.names.entry(text.to_lowercase().into()).or_insert(row)),
+            None => drop(self.names.entry(text).or_insert(row)),
         }
         Ok(())
     }
