@@ -16,8 +16,12 @@ pub const CONNECTIONS: u32 = 16;
 
 const CLIENTS: u32 = 100_000;
 const DOMAINS: u32 = 1_000;
-/// How often each server is measured, in turn.
-const ROUNDS: usize = 9;
+/// How often the servers are started anew: where the system puts a process in memory, and which of its memory lies where,
+/// speeds it up or slows it down for as long as it lives.
+const STARTS: usize = 5;
+/// How often each server is measured after a start, in turn.
+const ROUNDS: usize = 2;
+const SERVERS: [&str; 3] = ["thoughtless", "portcullis", "no journal"];
 /// The least share of the thoughtless server's rate, in percent.
 const SHARE_MIN: f64 = 60.0;
 
@@ -37,8 +41,9 @@ pub fn run(quick: bool) -> bool {
         "throughput",
         &format!(
             "{clients} distinct clients of {DOMAINS} domains, full chain, {CONNECTIONS} connections over inet, default \
-             cache size; one pass\nunmeasured to warm the cache, then {ROUNDS} passes for each server in turn; decision \
-             log in people's format, to a file;\nthe target is for what is installed, the journal included; decisions without \
+             cache size; {STARTS} times:\na start, one pass unmeasured to warm the cache, {ROUNDS} passes for each server \
+             in turn; decision log in people's format, to a file;\nthe target is for what is installed, \
+             the journal included; decisions without \
              it are told beside it"
         ),
     );
@@ -47,21 +52,22 @@ pub fn run(quick: bool) -> bool {
     // What was asked first is still good when the last pass ends, however slow the machine.
     let config = chain.portcullis(dns.address()).replace("[dns]", "[dns]\nttl_min = \"1h\"");
     let alone = format!("{config}[journal]\nenabled = false\n");
-    let servers = [
-        ("thoughtless", Server::thoughtless()),
-        ("portcullis", Server::portcullis(&config)),
-        ("no journal", Server::portcullis(&alone)),
-    ];
-    for (_, server) in &servers {
-        measure(server, clients);
+    let (mut asked, mut asked_again, mut rounds) = (0, 0, Vec::new());
+    for _ in 0..STARTS {
+        let servers = [Server::thoughtless(), Server::portcullis(&config), Server::portcullis(&alone)];
+        let before = dns.count();
+        for server in &servers {
+            measure(server, clients);
+        }
+        let warm = dns.count();
+        rounds.extend((0..ROUNDS).map(|_| servers.each_ref().map(|server| measure(server, clients))));
+        asked += warm - before;
+        asked_again += dns.count() - warm;
     }
-    let asked = dns.count();
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| servers.each_ref().map(|(_, server)| measure(server, clients))).collect();
-    let asked_again = dns.count() - asked;
 
     let mut rows = vec![["server", "requests/s", "p50 ms", "p99 ms", "CPU us per request"].map(str::to_owned)];
     for round in &rounds {
-        rows.extend(servers.iter().zip(round).map(|((name, _), measured)| measured.row(name)));
+        rows.extend(SERVERS.iter().zip(round).map(|(name, measured)| measured.row(name)));
     }
     table(&rows);
     let share = |index: usize| median(rounds.iter().map(|round| round[index].per_second / round[0].per_second)) * 1e2;
