@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -106,6 +107,7 @@ fn a_reload_opens_and_closes_sockets() {
     server.await_line(&format!("listening on {unix}"));
     assert!(ask(connect(&old)).starts_with("action=554 "), "what did not change stays open");
     assert!(ask(UnixStream::connect(&socket).unwrap()).starts_with("action=554 "));
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
 
     fs::write(server.config(), REJECTS.replace("inet:127.0.0.1:0", &unix)).unwrap();
     let postfix = connect(&old);

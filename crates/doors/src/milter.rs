@@ -20,9 +20,9 @@ use wire::milter::flags::{
 };
 use wire::milter::{self, Event, Terms, Wishes, negotiate, push_negotiation};
 
+use crate::Gate;
 use crate::connection::{Connection, Then};
 use crate::reply::with_id;
-use crate::{Gate, socket};
 
 mod client;
 mod config;
@@ -65,15 +65,6 @@ pub struct Door {
 }
 
 impl Door {
-    /// Listens on all endpoints of the configuration.
-    ///
-    /// # Errors
-    /// The first endpoint where that fails, and what to do about it.
-    pub async fn bind(&self) -> Result<Vec<Listener>, net::Error> {
-        let Config { listen, socket_mode, socket_owner, socket_group, .. } = &self.config;
-        socket::bind(listen, *socket_mode, socket_owner.as_ref(), socket_group.as_ref()).await
-    }
-
     /// Serves until `stop` is cancelled: the messages of open sessions may then still come to their end. Returns how
     /// many sessions had to be cut because that took too long.
     pub async fn serve(

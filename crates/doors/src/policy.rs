@@ -22,7 +22,6 @@ use wire::policy::{Question, Reader, Request, push_reply};
 use crate::Gate;
 use crate::connection::{Connection, Then};
 use crate::record::Word;
-use crate::socket;
 
 mod action;
 mod config;
@@ -64,15 +63,6 @@ pub struct Door {
 }
 
 impl Door {
-    /// Listens on all endpoints of the configuration.
-    ///
-    /// # Errors
-    /// The first endpoint where that fails, and what to do about it.
-    pub async fn bind(&self) -> Result<Vec<Listener>, net::Error> {
-        let Config { listen, socket_mode, socket_owner, socket_group, .. } = &self.config;
-        socket::bind(listen, *socket_mode, socket_owner.as_ref(), socket_group.as_ref()).await
-    }
-
     /// Serves until `stop` is cancelled: what has arrived by then is still answered. Returns how many connections
     /// had to be cut because they took too long to end.
     pub async fn serve(

@@ -1,33 +1,13 @@
-//! The sockets of a door, as the configuration describes them.
+//! Who may connect by a Unix-domain socket, as the configuration says it.
 
 use std::fmt;
 
-use facts::Endpoint;
-use net::{Listen, Listener};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The permission bits of a socket file, in octal as chmod(1) writes them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SocketMode(pub u32);
-
-/// Listens on all `endpoints`. The rest is for Unix-domain sockets.
-///
-/// # Errors
-/// The first endpoint where that fails, and what to do about it.
-pub(crate) async fn bind(
-    endpoints: &[Endpoint],
-    mode: SocketMode,
-    owner: Option<&String>,
-    group: Option<&String>,
-) -> Result<Vec<Listener>, net::Error> {
-    let mut listeners = Vec::new();
-    for endpoint in endpoints {
-        let (owner, group) = (owner.cloned(), group.cloned());
-        listeners.push(net::bind(&Listen { endpoint: endpoint.clone(), mode: Some(mode.0), owner, group }).await?);
-    }
-    Ok(listeners)
-}
 
 impl fmt::Debug for SocketMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

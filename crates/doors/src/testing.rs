@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use dns::{Dns, Zone};
+use facts::Endpoint;
+use net::{Listen, Listener};
 use store::Store;
 
 use crate::Gate;
@@ -30,4 +32,11 @@ pub(crate) fn gate(settings: Arc<judge::Settings>) -> (Arc<Gate>, Arc<Mutex<Vec<
     };
     let dns = Dns::zone(Zone::parse("", "none").unwrap());
     (Arc::new(Gate::new(settings, dns, Store::in_memory(), recorder, None)), lines)
+}
+
+/// Listens on one endpoint, and returns where that is.
+pub(crate) async fn listen(endpoint: Endpoint) -> (Vec<Listener>, Endpoint) {
+    let listener = net::bind(&Listen { endpoint, mode: None, owner: None, group: None }).await.unwrap();
+    let endpoint = listener.endpoints().remove(0);
+    (vec![listener], endpoint)
 }

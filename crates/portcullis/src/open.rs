@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use doors::{Gate, milter, policy};
 use facts::Endpoint;
-use net::{Listener, Workers};
+use net::{Listen, Listener, Workers};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,17 @@ impl fmt::Display for Place {
             Protocol::Milter => "milter",
         };
         write!(f, "{} ({protocol})", self.endpoint)
+    }
+}
+
+impl Place {
+    /// Its socket, as the configuration of its door describes it.
+    fn listen(&self, Doors { policy, milter }: &Doors) -> Listen {
+        let (mode, owner, group) = match self.protocol {
+            Protocol::Policy => (policy.socket_mode, &policy.socket_owner, &policy.socket_group),
+            Protocol::Milter => (milter.socket_mode, &milter.socket_owner, &milter.socket_group),
+        };
+        Listen { endpoint: self.endpoint.clone(), mode: Some(mode.0), owner: owner.clone(), group: group.clone() }
     }
 }
 
@@ -71,11 +82,6 @@ pub struct Opener {
     pub testing: bool,
 }
 
-enum Door {
-    Policy(Arc<policy::Door>),
-    Milter(Arc<milter::Door>),
-}
-
 impl Opener {
     /// Opens a door at each of `places`, or at none where one cannot be opened.
     ///
@@ -84,39 +90,29 @@ impl Opener {
     pub async fn open(&self, doors: &Doors, places: Vec<Place>) -> Result<Vec<Open>, net::Error> {
         let mut bound = Vec::new();
         for place in places {
-            let (door, listeners) = self.bind(doors, &place).await?;
-            bound.push((place, door, listeners));
+            let listener = net::bind(&place.listen(doors)).await?;
+            bound.push((place, listener));
         }
-        let open = bound.into_iter().map(|(place, door, listeners)| {
-            for endpoint in listeners.iter().flat_map(Listener::endpoints) {
-                tracing::info!("listening on {}", Place { endpoint, ..place });
-            }
-            let (stop, workers) = (CancellationToken::new(), Arc::clone(&self.workers));
-            let served = match door {
-                Door::Policy(door) => tokio::spawn(door.serve(listeners, workers, stop.clone())),
-                Door::Milter(door) => tokio::spawn(door.serve(listeners, workers, stop.clone())),
-            };
-            Open { place, stop, served }
-        });
-        Ok(open.collect())
+        Ok(bound.into_iter().map(|(place, listener)| self.serve(doors, place, listener)).collect())
     }
 
-    async fn bind(&self, doors: &Doors, place: &Place) -> Result<(Door, Vec<Listener>), net::Error> {
-        let (gate, testing, listen) = (Arc::clone(&self.gate), self.testing, vec![place.endpoint.clone()]);
-        Ok(match place.protocol {
+    fn serve(&self, doors: &Doors, place: Place, listener: Listener) -> Open {
+        for endpoint in listener.endpoints() {
+            tracing::info!("listening on {}", Place { endpoint, ..place });
+        }
+        let (gate, testing) = (Arc::clone(&self.gate), self.testing);
+        let (listeners, workers, stop) = (vec![listener], Arc::clone(&self.workers), CancellationToken::new());
+        let served = match place.protocol {
             Protocol::Policy => {
-                let config = policy::Config { listen, ..doors.policy.clone() };
-                let door = policy::Door { gate, config, testing };
-                let listeners = door.bind().await?;
-                (Door::Policy(Arc::new(door)), listeners)
+                let door = Arc::new(policy::Door { gate, config: doors.policy.clone(), testing });
+                tokio::spawn(door.serve(listeners, workers, stop.clone()))
             }
             Protocol::Milter => {
-                let config = milter::Config { listen, ..doors.milter.clone() };
-                let door = milter::Door { gate, config, testing };
-                let listeners = door.bind().await?;
-                (Door::Milter(Arc::new(door)), listeners)
+                let door = Arc::new(milter::Door { gate, config: doors.milter.clone(), testing });
+                tokio::spawn(door.serve(listeners, workers, stop.clone()))
             }
-        })
+        };
+        Open { place, stop, served }
     }
 }
 

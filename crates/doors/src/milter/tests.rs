@@ -24,10 +24,9 @@ struct Service {
 
 async fn service(lists: &str) -> Service {
     let (gate, lines) = testing::gate(testing::settings(lists));
-    let config = Config { listen: vec!["inet:127.0.0.1:0".parse().unwrap()], ..Config::default() };
-    let door = Arc::new(Door { gate, config, testing: true });
-    let listeners = door.bind().await.unwrap();
-    let Endpoint::Inet { host, port } = listeners.first().unwrap().endpoints().remove(0) else { panic!("no port") };
+    let door = Arc::new(Door { gate, config: Config::default(), testing: true });
+    let (listeners, endpoint) = testing::listen("inet:127.0.0.1:0".parse().unwrap()).await;
+    let Endpoint::Inet { host, port } = endpoint else { panic!("no port") };
     let stop = CancellationToken::new();
     let served = tokio::spawn(Arc::clone(&door).serve(listeners, Arc::new(Workers::here()), stop.clone()));
     Service { door, address: (host, port), lines, stop, served }

@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::{SocketMode, testing};
+use crate::testing;
 
 const FAILURE: &str = "action=DEFER_IF_PERMIT 4.3.0 This mail could not be checked, please try again later\n\n";
 
@@ -35,8 +35,7 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
     }
     let (gate, lines) = testing::gate(settings(recipient));
     let door = Arc::new(Door { gate, config, testing });
-    let listeners = door.bind().await.unwrap();
-    let endpoint = listeners.first().unwrap().endpoints().remove(0);
+    let (listeners, endpoint) = testing::listen(door.config.listen[0].clone()).await;
     let stop = CancellationToken::new();
     let served = tokio::spawn(Arc::clone(&door).serve(listeners, Arc::new(Workers::here()), stop.clone()));
     Service { door, endpoint, lines, stop, served }
@@ -208,18 +207,6 @@ async fn a_stop_answers_what_has_arrived() {
         assert_eq!(client.reply().await, "");
     }
     assert_eq!(service.served.await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn a_socket_gets_its_mode() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("policy");
-    let config =
-        Config { listen: vec![Endpoint::Unix(path.clone())], socket_mode: SocketMode(0o600), ..Config::default() };
-    let _service = service("[]", config).await;
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
