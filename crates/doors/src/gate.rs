@@ -13,6 +13,7 @@ use store::journal::{Journal, Row};
 
 use crate::outside::outside;
 use crate::record::Recorder;
+use crate::seam::Seams;
 use crate::{milter, policy};
 
 /// Decides for every door.
@@ -28,6 +29,8 @@ pub struct Gate {
     /// Where every decision is kept, unless nobody wants that or it cannot be.
     journal: Option<Arc<Journal>>,
     ids: Ids,
+    /// The sessions that both the policy door and the milter door may be told of.
+    pub(crate) seams: Arc<Seams>,
 }
 
 /// What the doors have done since the start.
@@ -81,6 +84,7 @@ impl Gate {
             recorder,
             journal,
             ids: Ids::new(),
+            seams: Arc::default(),
         }
     }
 

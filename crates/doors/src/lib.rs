@@ -14,6 +14,7 @@ pub mod policy;
 pub mod record;
 mod reply;
 mod report;
+mod seam;
 mod socket;
 #[cfg(test)]
 mod testing;

@@ -23,13 +23,14 @@ use wire::milter::{self, Event, Terms, Wishes, negotiate, push_negotiation};
 use crate::Gate;
 use crate::connection::{Connection, Then};
 use crate::reply::with_id;
+use crate::seam::Seam;
 
 mod client;
 mod config;
 mod message;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::Config;
 use session::{Asks, Session, Who};
@@ -103,6 +104,8 @@ struct Commands {
     door: Arc<Door>,
     connection: Connection,
     session: Session,
+    /// Its place where the policy door finds it.
+    seam: Option<Seam>,
     /// What was agreed on at the start; `None` before it.
     terms: Option<Terms>,
     /// The questions that are asked early, until they are answered.
@@ -126,7 +129,7 @@ enum Fault {
 impl Commands {
     fn new(door: Arc<Door>, stream: Stream, peer: Peer) -> Self {
         let connection = Connection::new(stream, peer, door.config.idle_timeout);
-        Self { door, connection, session: Session::default(), terms: None, early: None, reply: Vec::new() }
+        Self { door, connection, session: Session::default(), seam: None, terms: None, early: None, reply: Vec::new() }
     }
 
     async fn serve(mut self, stop: CancellationToken) {
@@ -179,6 +182,7 @@ impl Commands {
 
     async fn answer(&mut self, asks: Asks, event: Event) -> Result<Then, Fault> {
         self.reply.clear();
+        let left = self.meet(asks, event);
         let mut row = None;
         match (asks, self.terms) {
             (Asks::End, _) => return Ok(Then::Close),
@@ -191,11 +195,13 @@ impl Commands {
             }
             (Asks::Verdict(stage), Some(terms)) => {
                 self.ask_early(stage);
-                match self.judge(terms, stage).await {
-                    Ok(judged) => row = judged,
-                    Err(Gone) => return Ok(Then::Close),
+                if left.is_none() {
+                    match self.judge(terms, stage).await {
+                        Ok(judged) => row = judged,
+                        Err(Gone) => return Ok(Then::Close),
+                    }
                 }
-                self.push_verdict(terms, row.as_ref(), stage, event);
+                self.push_verdict(terms, left.as_ref().or(row.as_ref()), stage, event);
             }
         }
         // Others who are ready are decided first: replies that go out together wake the mail server once.
@@ -211,6 +217,21 @@ impl Commands {
         push_negotiation(agreed, &wishes, &mut self.reply);
         self.terms = Some(agreed);
         Ok(())
+    }
+
+    /// Meets the policy door at the seam: what it has decided on the same command. That is ours to tell, not to keep.
+    fn meet(&mut self, asks: Asks, event: Event) -> Option<Row> {
+        if matches!(event, Event::Connect | Event::QuitNewConnection) {
+            self.seam = self.session.key().map(|key| self.door.gate.seams.enter(key));
+        }
+        let stage = match (asks, event) {
+            (Asks::Verdict(stage), _) => stage,
+            (_, Event::Rcpt) => Stage::Rcpt,
+            _ => return None,
+        };
+        let (Some(seam), Who::Client(facts)) = (&self.seam, &self.session.who) else { return None };
+        let left = seam.hear(stage, facts);
+        left.inspect(|left| tracing::debug!("milter: decided at the policy door: id={}", left.decision.id))
     }
 
     /// Puts the questions on their way that can be asked now. Those of the stage before are among them.

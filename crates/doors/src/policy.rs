@@ -12,21 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use facts::Client;
 use futures_util::FutureExt;
 use net::{Limits, Listener, Peer, Stream, Workers};
 use store::journal::Row;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wire::policy::{Question, Reader, Request, push_reply};
+use wire::policy::{ProtocolState, Question, Reader, Request, push_reply};
 
 use crate::Gate;
 use crate::connection::{Connection, Then};
 use crate::record::Word;
+use crate::seam::{Key, Shared};
 
 mod action;
 mod config;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{Config, FailureAction, Permit};
 
@@ -78,11 +80,11 @@ impl Door {
         net::serve(listeners, limits, counters, stop, &workers, handle).await
     }
 
-    /// What was decided on a well-formed request, and the action that answers it.
-    async fn answer(&self, request: &Request<'_>) -> Option<(Row, Option<Cow<'static, str>>)> {
+    /// The action that answers a well-formed request, and what was decided on it, unless that was decided before.
+    async fn answer(&self, request: &Request<'_>) -> Option<(Option<Row>, Option<Cow<'static, str>>)> {
         assert!(!(self.testing && request.policy_context == TEST_PANIC), "a test asked for a panic");
         let counters = &self.gate.counters.policy;
-        let Question { state, facts } = match request.question() {
+        let Question { state, mut facts } = match request.question() {
             Ok(question) => question,
             Err(undecidable) => {
                 counters.undecidable.fetch_add(1, Relaxed);
@@ -91,10 +93,27 @@ impl Door {
                 return None;
             }
         };
-        let now = self.now(request);
-        let row = self.gate.decide(NAME, facts, state.stage(), now, self.config.deadline).await;
+        let shared = self.shared(request, state, &facts.client);
+        let decided = shared.as_ref().and_then(|shared| shared.ask(state.stage(), &mut facts));
+        let is_new = decided.is_none();
+        let row = match decided {
+            Some(row) => row,
+            None => self.gate.decide(NAME, facts, state.stage(), self.now(request), self.config.deadline).await,
+        };
         let action = action::action(&row.decision, request, state, self.config.permit);
-        Some((row, action))
+        if let Some(shared) = shared {
+            let mut left = row.without_findings();
+            action::carry_out(&mut left.decision);
+            shared.leave(left);
+        }
+        Some((is_new.then_some(row), action))
+    }
+
+    /// What is shared of the session with the milter door, if that is told of it. It does not hear of VRFY and ETRN.
+    fn shared(&self, request: &Request<'_>, state: ProtocolState, client: &Client) -> Option<Arc<Shared>> {
+        let is_told = !matches!(state, ProtocolState::Vrfy | ProtocolState::Etrn);
+        let key = || Key::new(client, &request.server_address, &request.server_port).filter(|_| is_told);
+        self.gate.seams.find(key)
     }
 
     /// The time to decide by: the clock's, or under test what the request says.
@@ -115,7 +134,7 @@ impl Door {
         });
         let (row, action) = answered.unzip();
         push_reply(action.flatten().as_deref().unwrap_or(self.config.failure_action.as_str()), out);
-        row
+        row.flatten()
     }
 }
 

@@ -63,6 +63,10 @@ pub struct Request<'a> {
     pub client_port: Cow<'a, str>,
     /// The name in the client's PTR record, or `unknown`.
     pub reverse_client_name: Cow<'a, str>,
+    /// The address to which the client has connected.
+    pub server_address: Cow<'a, str>,
+    /// The port to which it has connected.
+    pub server_port: Cow<'a, str>,
     /// The argument of HELO or EHLO.
     pub helo_name: Cow<'a, str>,
     /// The reverse path; the null sender is empty as well.

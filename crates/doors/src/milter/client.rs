@@ -5,9 +5,11 @@ use std::sync::Arc;
 use facts::{Client, ClientName, Encryption};
 use wire::milter::{Connect, Event, MacroStage, Macros, Origin};
 
+use crate::seam::Key;
+
 /// The macros that we go by, named at each stage.
 pub(super) const MACROS: &[(MacroStage, &[&str])] = &[
-    (MacroStage::Connect, &["v", "client_name", "client_ptr", "client_resolve", "daemon_port"]),
+    (MacroStage::Connect, &["v", "client_name", "client_ptr", "client_resolve", "daemon_addr", "daemon_port"]),
     (MacroStage::Helo, &["tls_version"]),
     // A client may greet before STARTTLS only.
     (MacroStage::Mail, &["auth_authen", "tls_version"]),
@@ -24,6 +26,7 @@ pub(super) struct Told {
     client_name: String,
     client_ptr: String,
     client_resolve: String,
+    daemon_addr: String,
     daemon_port: String,
     tls_version: String,
     auth_authen: String,
@@ -42,6 +45,7 @@ impl Told {
                 "client_name" => &mut self.client_name,
                 "client_ptr" => &mut self.client_ptr,
                 "client_resolve" => &mut self.client_resolve,
+                "daemon_addr" => &mut self.daemon_addr,
                 "daemon_port" => &mut self.daemon_port,
                 "tls_version" => &mut self.tls_version,
                 "auth_authen" => &mut self.auth_authen,
@@ -60,6 +64,11 @@ impl Told {
     /// Whether users hand in their mail here.
     pub(super) fn is_submission(&self) -> bool {
         SUBMISSION_PORTS.contains(&self.daemon_port.as_str())
+    }
+
+    /// What the policy door is told of the same session.
+    pub(super) fn key(&self, client: &Client) -> Option<Key> {
+        Key::new(client, &self.daemon_addr, &self.daemon_port)
     }
 
     /// Who has logged in before this MAIL, if anybody. What a command's macros say counts once.

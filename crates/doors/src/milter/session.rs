@@ -8,6 +8,7 @@ use wire::milter::{Command, Connect, Event, Path, Terms};
 
 use super::client::{Told, is_local};
 use super::message::{Message, RECIPIENTS_MAX};
+use crate::seam::Key;
 
 /// A session. It outlives its messages.
 #[derive(Debug, Default)]
@@ -197,6 +198,11 @@ impl Session {
         if stage >= Stage::Rcpt {
             message.take(decision);
         }
+    }
+
+    /// What the policy door is told of the same session.
+    pub(super) fn key(&self) -> Option<Key> {
+        if let Who::Client(facts) = &self.who { self.told.key(&facts.client) } else { None }
     }
 
     /// What may be asked early now. Users who hand in their mail log in first: what is asked about others would be

@@ -14,7 +14,7 @@ use crate::testing;
 /// Everything that Postfix offers.
 const OFFER: &[u8] = b"\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
 
-struct Service {
+pub(crate) struct Service {
     door: Arc<Door>,
     address: (String, u16),
     lines: Arc<Mutex<Vec<String>>>,
@@ -23,7 +23,11 @@ struct Service {
 }
 
 async fn service(lists: &str) -> Service {
-    let (gate, lines) = testing::gate(testing::settings(lists));
+    serve(testing::gate(testing::settings(lists))).await
+}
+
+/// The door before this gate.
+pub(crate) async fn serve((gate, lines): (Arc<Gate>, Arc<Mutex<Vec<String>>>)) -> Service {
     let door = Arc::new(Door { gate, config: Config::default(), testing: true });
     let (listeners, endpoint) = testing::listen("inet:127.0.0.1:0".parse().unwrap()).await;
     let Endpoint::Inet { host, port } = endpoint else { panic!("no port") };
@@ -33,7 +37,7 @@ async fn service(lists: &str) -> Service {
 }
 
 /// A mail server's side of a connection.
-struct Server(TcpStream);
+pub(crate) struct Server(TcpStream);
 
 impl Service {
     /// A connection on which nothing was said.
@@ -43,7 +47,7 @@ impl Service {
     }
 
     /// One on which the terms were agreed on and this client has connected.
-    async fn connect(&self, macros: &[u8], client: &[u8]) -> Server {
+    pub(crate) async fn connect(&self, macros: &[u8], client: &[u8]) -> Server {
         let mut server = self.silent().await;
         assert_eq!(server.ask(b'O', OFFER).await.0, 'O');
         server.send(b'D', &[b"C", macros].concat()).await;
@@ -52,8 +56,8 @@ impl Service {
     }
 }
 
-const CLIENT: &[u8] = b"mail.example\x004\x9f\x64192.0.2.9\0";
-const MACROS: &[u8] =
+pub(crate) const CLIENT: &[u8] = b"mail.example\x004\x9f\x64192.0.2.9\0";
+pub(crate) const MACROS: &[u8] =
     b"v\0Postfix 3.7.11\0{client_name}\0mail.example\0{client_ptr}\0mail.example\0{client_resolve}\0OK\0";
 
 /// What a frame says: its letter, and its fields with NULs as `|`.
@@ -66,12 +70,12 @@ fn go_on() -> (char, String) {
 }
 
 impl Server {
-    async fn send(&mut self, letter: u8, fields: &[u8]) {
+    pub(crate) async fn send(&mut self, letter: u8, fields: &[u8]) {
         self.0.write_all(&frame(letter, fields)).await.unwrap();
     }
 
     /// The next frame; `\0` where the connection was closed in its place.
-    async fn reply(&mut self) -> (char, String) {
+    pub(crate) async fn reply(&mut self) -> (char, String) {
         let Ok(length) = self.0.read_u32().await else { return said('\0', "") };
         let mut frame = vec![0; length as usize];
         self.0.read_exact(&mut frame).await.unwrap();

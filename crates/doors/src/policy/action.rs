@@ -37,6 +37,17 @@ pub(super) fn action(
     })
 }
 
+/// Takes out of `decision` what Postfix does once it has read the [`action`] for it: what is left is for a milter.
+///
+/// A message that is thrown away stays so: nobody is to be asked about it any more.
+pub(super) fn carry_out(decision: &mut Decision) {
+    match (decision.verdict, &decision.deferral) {
+        (Verdict::Hold, _) => decision.verdict = Verdict::Permit,
+        (Verdict::Permit, Deferral::None) if !decision.actions.is_empty() => drop(decision.actions.remove(0)),
+        _ => {}
+    }
+}
+
 /// What Postfix writes before our text: `<c@example.com>: Recipient address rejected: `.
 ///
 /// It goes by the list in which `check_policy_service` stands. The request does not tell that, only the state, so

@@ -12,7 +12,7 @@ use crate::testing;
 
 const FAILURE: &str = "action=DEFER_IF_PERMIT 4.3.0 This mail could not be checked, please try again later\n\n";
 
-struct Service {
+pub(crate) struct Service {
     door: Arc<Door>,
     endpoint: Endpoint,
     lines: Arc<Mutex<Vec<String>>>,
@@ -29,11 +29,19 @@ async fn service(recipient: &str, config: Config) -> Service {
     service_with(recipient, config, false).await
 }
 
-async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Service {
+async fn service_with(recipient: &str, config: Config, testing: bool) -> Service {
+    serve(testing::gate(settings(recipient)), config, testing).await
+}
+
+/// The door before this gate.
+pub(crate) async fn serve(
+    (gate, lines): (Arc<Gate>, Arc<Mutex<Vec<String>>>),
+    mut config: Config,
+    testing: bool,
+) -> Service {
     if config.listen == Config::default().listen {
         config.listen = vec!["inet:127.0.0.1:0".parse().unwrap()];
     }
-    let (gate, lines) = testing::gate(settings(recipient));
     let door = Arc::new(Door { gate, config, testing });
     let (listeners, endpoint) = testing::listen(door.config.listen[0].clone()).await;
     let stop = CancellationToken::new();
@@ -42,7 +50,7 @@ async fn service_with(recipient: &str, mut config: Config, testing: bool) -> Ser
 }
 
 impl Service {
-    async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client(match &self.endpoint {
             Endpoint::Inet { host, port } => Stream::Tcp(TcpStream::connect((host.as_str(), *port)).await.unwrap()),
             Endpoint::Unix(path) => Stream::Unix(UnixStream::connect(path).await.unwrap()),
@@ -54,7 +62,7 @@ impl Service {
     }
 }
 
-struct Client(Stream);
+pub(crate) struct Client(Stream);
 
 impl Client {
     async fn send(&mut self, bytes: &[u8]) {
@@ -73,7 +81,7 @@ impl Client {
         String::from_utf8(reply).unwrap()
     }
 
-    async fn ask(&mut self, bytes: &[u8]) -> String {
+    pub(crate) async fn ask(&mut self, bytes: &[u8]) -> String {
         self.send(bytes).await;
         self.reply().await
     }

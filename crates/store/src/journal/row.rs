@@ -29,7 +29,8 @@ pub struct Row {
 
 impl Row {
     /// The same row without what each restriction found: that is the part that strangers can make long.
-    pub(crate) fn without_findings(&self) -> Self {
+    #[must_use]
+    pub fn without_findings(&self) -> Self {
         let decision = Decision { findings: Vec::new(), ..self.decision.clone() };
         Self { decision, ..self.clone() }
     }

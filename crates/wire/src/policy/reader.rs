@@ -164,6 +164,8 @@ impl Reader {
             client_address: value(const { place(b"client_address=") }),
             client_name: value(const { place(b"client_name=") }),
             client_port: value(const { place(b"client_port=") }),
+            server_address: value(const { place(b"server_address=") }),
+            server_port: value(const { place(b"server_port=") }),
             reverse_client_name: value(const { place(b"reverse_client_name=") }),
             helo_name: value(const { place(b"helo_name=") }),
             sender: value(const { place(b"sender=") }),
