@@ -20,10 +20,10 @@ const PORT: u16 = 2525;
 const PORT_STAGES: u16 = 2526;
 /// An smtpd for users, who log in first.
 const PORT_SUBMISSION: u16 = 587;
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-const GOOD: &str = "10.0.0.1";
-const LISTED: &str = "10.0.0.66";
+pub(super) const GOOD: &str = "10.0.0.1";
+pub(super) const LISTED: &str = "10.0.0.66";
 
 const LISTS: &str = r#"
 hostname = "mx.test"
@@ -43,7 +43,7 @@ data = ["reject_multi_recipient_bounce"]
 end_of_data = ["check_sender_access inline:{{end@good.test = REJECT at the end}}"]
 "#;
 
-const ZONE: &str = "
+pub(super) const ZONE: &str = "
 10.0.0.1 PTR mail.good.test
 mail.good.test A 10.0.0.1
 good.test MX 10 mail.good.test
@@ -57,7 +57,7 @@ laptop.test A 10.0.0.77
 down.test ANY !SERVFAIL
 ";
 
-const BLOCKED: &str =
+pub(super) const BLOCKED: &str =
     "554 5.7.1 Service unavailable; Client host [10.0.0.66] blocked using bl.test; ask https://bl.test/; id=ID";
 /// What Postfix says of itself where no milter answers (`milter_default_action = tempfail`).
 const TEMPFAIL: &str = "451 4.7.1 Service unavailable - try again later";
@@ -84,20 +84,20 @@ fn postfix() -> Postfix {
     Postfix::start(Postfix::directory(), main, &services)
 }
 
-fn connect(client: &str, port: u16) -> (Session, Reply) {
+pub(super) fn connect(client: &str, port: u16) -> (Session, Reply) {
     let client: IpAddr = client.parse().unwrap();
     Session::connect(client, Postfix::address(client, port)).unwrap()
 }
 
 /// Says each line and compares the reply with what is expected: of a refusal the whole, with `ID` in place of an id.
-fn talk(session: &mut Session, lines: &[(&str, &str)]) {
+pub(super) fn talk(session: &mut Session, lines: &[(&str, &str)]) {
     for (line, expected) in lines {
         let reply = session.say(line).unwrap();
         compare(line, &reply, expected);
     }
 }
 
-fn compare(line: &str, reply: &Reply, expected: &str) {
+pub(super) fn compare(line: &str, reply: &Reply, expected: &str) {
     let reply = reply.to_string();
     let text = match reply.rsplit_once("; id=") {
         Some((text, id)) => {
@@ -111,13 +111,14 @@ fn compare(line: &str, reply: &Reply, expected: &str) {
 }
 
 /// The queue id in Postfix's answer to the end of a message.
-fn queue_id(reply: &Reply) -> String {
+pub(super) fn queue_id(reply: &Reply) -> String {
     let reply = reply.to_string();
     reply.strip_prefix("250 2.0.0 Ok: queued as ").unwrap_or_else(|| panic!("{reply}")).to_owned()
 }
 
-const HELLO: &[(&str, &str)] = &[("EHLO mail.good.test", "250"), ("MAIL FROM:<a@good.test>", "250 2.1.0 Ok")];
-const MESSAGE: &str = "Subject: hello\r\n\r\nhello\r\n.";
+pub(super) const HELLO: &[(&str, &str)] =
+    &[("EHLO mail.good.test", "250"), ("MAIL FROM:<a@good.test>", "250 2.1.0 Ok")];
+pub(super) const MESSAGE: &str = "Subject: hello\r\n\r\nhello\r\n.";
 
 /// A message from [`GOOD`] to these recipients, and Postfix's last word.
 fn send(recipients: &[&str]) -> Reply {

@@ -1,6 +1,7 @@
 //! Against a real Postfix.
 
 mod alone;
+mod both;
 mod conformance;
 mod milter;
 mod parity;

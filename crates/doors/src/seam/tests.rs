@@ -289,7 +289,11 @@ async fn a_milter_connection_keeps_one_decision_while_it_lasts() {
     shared.leave(one);
     shared.leave(other);
     assert_eq!(first.hear(Stage::Rcpt, &facts).unwrap().decision.id, other_id);
+    facts.instance = Some(7);
     assert!(first.hear(Stage::Rcpt, &facts).is_none());
+    facts.instance = Some(1);
+    assert!(shared.ask(Stage::Rcpt, &mut facts).is_none());
+    assert_eq!(facts.instance, Some(7), "both call the message the same");
 
     // XCLIENT may leave the key as it was, and the old connection ends after the new one has begun.
     let second = seams.enter(key().unwrap());
