@@ -1,7 +1,8 @@
 //! Protocol to facts to judge to reply: the doors through which Postfix and mail clients talk to us.
 //!
 //! All doors share one [`Gate`]: the settings, the DNS, the log of decisions. [`policy`] serves Postfix's policy
-//! protocol, [`milter`] the milter protocol, [`record`] writes the log line of a decision.
+//! protocol, [`milter`] the milter protocol, [`record`] writes the log line of a decision. Where both doors are told of one
+//! session, `seam` sees to it that it is judged once.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,9 +1,10 @@
 //! The policy door: Postfix asks by its policy protocol, at the stage where `check_policy_service` stands, and
 //! carries out what we answer.
 //!
-//! All that Postfix knows comes with each request, so a request is decided by itself, under the settings of that
-//! moment: at RCPT by the lists of all earlier stages too, if the settings delay them. Put `check_policy_service`
-//! into the list of the stage's own name, best into `smtpd_recipient_restrictions`.
+//! All that Postfix knows comes with each request, so a request is decided by itself, unless the milter door is told of
+//! the same session (`seam`), under the settings of that moment: at RCPT by the lists of all earlier stages too, if the
+//! settings delay them. Put `check_policy_service` into the list of the stage's own name, best into
+//! `smtpd_recipient_restrictions`.
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
