@@ -64,12 +64,12 @@ impl Chain {
         Self { tables }
     }
 
-    /// Our configuration file: it asks this DNS server, and listens on any free port.
+    /// Our configuration file: it asks this DNS server.
     pub fn portcullis(&self, dns: SocketAddr) -> String {
         let lists: String = LISTS.iter().map(|(name, list)| self.placed(&format!("{name} = {list:?}\n"))).collect();
         format!(
             "hostname = \"mx.test\"\ndomains = [\"{OURS}\"]\n[restrictions]\n{lists}\
-             [dns]\nservers = [\"{dns}\"]\n[doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n"
+             [dns]\nservers = [\"{dns}\"]\n"
         )
     }
 

@@ -26,8 +26,7 @@ const TIMES_SHARED_MIN: f64 = 10.0;
 
 /// As postgrey does, with empty lists, which it is given as well.
 pub const CONFIG: &str = "[restrictions]\nclient = []\nhelo = []\nsender = []\nrecipient = [\"check_greylist\"]\n\
-                      [greylist]\npool_proof = false\ndefault_whitelists = false\n\
-                      [doors.policy]\nlisten = [\"inet:127.0.0.1:0\"]\n";
+                      [greylist]\npool_proof = false\ndefault_whitelists = false\n";
 
 /// One server, measured once.
 pub struct Measured {

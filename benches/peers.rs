@@ -1,16 +1,22 @@
-//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [crowd] [outage] [quick]`.
+//! Portcullis and its peers side by side in one run: `cargo bench -p portcullis -- [waves] [throughput] [memory] [tables] [greylist] [crowd]
+//! [outage] [messages] [sessions] [quick]`.
 //!
 //! A target that is missed makes the run fail, unless `PORTCULLIS_BENCH_REPORT_ONLY=1`. With `quick` everything is
 //! done with a tenth of the requests, to see that it works; its figures prove nothing, and no target counts.
 
+mod accepting;
 mod chain;
 mod crowd;
 mod figures;
+mod frames;
 mod greylist;
+mod inside;
 mod load;
 mod memory;
+mod messages;
 mod outage;
 mod server;
+mod sessions;
 mod tables;
 mod thoughtless;
 mod throughput;
@@ -30,7 +36,7 @@ use support::peers::program;
 /// Measures one thing, prints it, and says whether all targets were met. It is told whether to be quick.
 type Scenario = fn(bool) -> bool;
 
-const SCENARIOS: [(&str, Scenario); 7] = [
+const SCENARIOS: [(&str, Scenario); 9] = [
     ("waves", waves::run),
     ("throughput", throughput::run),
     ("memory", memory::run),
@@ -38,6 +44,8 @@ const SCENARIOS: [(&str, Scenario); 7] = [
     ("greylist", greylist::run),
     ("crowd", crowd::run),
     ("outage", outage::run),
+    ("messages", messages::run),
+    ("sessions", sessions::run),
 ];
 const QUICK: &str = "quick";
 
@@ -49,14 +57,17 @@ fn main() -> ExitCode {
     if has(thoughtless::NAME) {
         thoughtless::serve();
     }
-    if has(waves::INSIDE) {
-        return exit_code(waves::run_inside(has(QUICK)));
+    if let [accepting::NAME, endpoint] = *words.iter().map(String::as_str).collect::<Vec<_>>() {
+        accepting::serve(endpoint);
+    }
+    let insides: [(&str, Scenario); 2] = [(waves::INSIDE, waves::run_inside), (messages::INSIDE, messages::run_inside)];
+    if let Some((_, run)) = insides.iter().find(|(argument, _)| has(argument)) {
+        return exit_code(run(has(QUICK)));
     }
     let is_known = |word: &String| word == QUICK || SCENARIOS.iter().any(|(name, _)| name == word);
     if let Some(word) = words.iter().find(|word| !is_known(word)) {
-        eprintln!(
-            "no scenario \"{word}\": there are waves, throughput, memory, tables, greylist, crowd, outage, and the word quick"
-        );
+        let names: Vec<_> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+        eprintln!("no scenario \"{word}\": there are {}, and the word quick", names.join(", "));
         return ExitCode::from(2);
     }
     print_machine();

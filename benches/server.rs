@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::support::postgrey::Postgrey;
 use super::support::wait_for;
-use super::thoughtless;
+use super::{accepting, thoughtless};
 
 /// A start takes no longer, even on a machine with much to do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,20 +22,34 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Server {
     child: Child,
     directory: TempDir,
-    /// Where it listens.
+    /// Where it listens, if not at a Unix-domain socket.
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// `portcullis serve` with this configuration, and without the milter door, whose default port is one for all.
+    /// `portcullis serve` with this configuration and the policy door alone.
     pub fn portcullis(config: &str) -> Self {
         Self::portcullis_in(tempfile::tempdir().expect("a temporary directory"), config)
     }
 
     /// The same with what is remembered in `directory`.
     pub fn portcullis_in(directory: TempDir, config: &str) -> Self {
+        let doors = "doors.policy.listen = [\"inet:127.0.0.1:0\"]\ndoors.milter.listen = []";
+        Self::serving(directory, &format!("{doors}\n{config}"))
+    }
+
+    /// `portcullis serve` with this configuration and the milter door alone, at `endpoint`.
+    pub fn milter(config: &str, endpoint: &str) -> Self {
+        let doors = format!(
+            "doors.policy.listen = []\n\
+             doors.milter = {{ listen = [\"{endpoint}\"], socket_mode = \"0666\", connections_max = 10000 }}"
+        );
+        Self::serving(tempfile::tempdir().expect("a temporary directory"), &format!("{doors}\n{config}"))
+    }
+
+    fn serving(directory: TempDir, config: &str) -> Self {
         let file = directory.path().join("portcullis.toml");
-        fs::write(&file, format!("doors.milter.listen = []\n{config}")).expect("the directory is ours");
+        fs::write(&file, config).expect("the directory is ours");
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(["serve", "--config"]).arg(file).env("STATE_DIRECTORY", directory.path());
         Self::start(&mut command, directory)
@@ -45,6 +59,12 @@ impl Server {
     pub fn thoughtless() -> Self {
         let mut command = Command::new(std::env::current_exe().expect("the running program has a path"));
         Self::start(command.arg(thoughtless::NAME), tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// The milter that accepts everything, at `endpoint`.
+    pub fn accepting(endpoint: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("the running program has a path"));
+        Self::start(command.args([accepting::NAME, endpoint]), tempfile::tempdir().expect("a temporary directory"))
     }
 
     /// A postgrey with empty lists.
@@ -69,8 +89,9 @@ impl Server {
         server.address = wait_for("a server's start", PATIENCE, || {
             let log = server.log();
             assert!(matches!(server.child.try_wait(), Ok(None)), "the server ended:\n{log}");
-            let (_, listening) = log.split_once("listening on inet:")?;
-            listening.split_whitespace().next()?.parse().ok()
+            let (_, listening) = log.split_once("listening on ")?;
+            let (endpoint, _) = listening.split_once(' ')?;
+            Some(endpoint.strip_prefix("inet:").and_then(|address| address.parse().ok()).unwrap_or(server.address))
         });
         server
     }

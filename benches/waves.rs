@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::chain::Chain;
 use super::figures::{Times, millis, table, target, title};
+use super::inside;
 use super::load::{Answer, Load, Mail};
 use super::server::Server;
 use super::support::dns::{Asked, FakeDns, Manner};
-use super::support::netns::Namespace;
-use super::support::peers::{Peer, present, skip};
 use super::support::postfix::{Postfix, Service};
 use super::support::smtp::Session;
 use super::support::zone::{Zone, listed_name};
@@ -62,17 +61,7 @@ struct Measured {
 
 /// Runs the scenario in a network namespace, or says aloud why it cannot.
 pub fn run(quick: bool) -> bool {
-    let needs = [Peer::Root, Peer::Program("ip"), Peer::Program("postfix")];
-    if !present("waves", &needs) {
-        return true;
-    }
-    let namespace = match Namespace::new() {
-        Ok(namespace) => namespace,
-        Err(error) => return !skip("waves", &format!("network namespaces ({error})")),
-    };
-    let mut command = namespace.command();
-    command.arg(INSIDE).args(quick.then_some(super::QUICK));
-    command.status().expect("ip was found before").success()
+    inside::run("waves", INSIDE, quick)
 }
 
 /// Runs the scenario in the namespace that this process is in.
