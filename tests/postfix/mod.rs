@@ -4,5 +4,6 @@ mod alone;
 mod conformance;
 mod milter;
 mod parity;
+mod shadow;
 mod util;
 mod wired;

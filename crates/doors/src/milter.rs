@@ -257,15 +257,15 @@ impl Commands {
 
     /// Appends what was decided at `stage`, and remembers what it asks for later.
     fn push_verdict(&mut self, terms: Terms, row: Option<&Row>, stage: Stage, event: Event) {
-        let refusal = match row.map(|row| &row.decision) {
+        let refusal = match row.map(|row| (&row.decision, row.decision.effect())) {
             None => self.refusal_of_nobody(stage),
-            Some(decision) if !matches!(decision.verdict, Verdict::Reject | Verdict::Defer) => {
+            Some((decision, effect)) if !matches!(effect.verdict, Verdict::Reject | Verdict::Defer) => {
                 self.session.take(decision, stage);
                 None
             }
             // Before RCPT something later may still refuse for good.
-            Some(decision) if stage < Stage::Rcpt && decision.deferral == facts::Deferral::IfPermit => None,
-            Some(decision) => Some(decision.reply.as_ref().map_or_else(failure, |reply| {
+            Some((_, effect)) if stage < Stage::Rcpt && *effect.deferral == facts::Deferral::IfPermit => None,
+            Some((decision, effect)) => Some(effect.reply.map_or_else(failure, |reply| {
                 let around = "450 ".len() + reply.enhanced.len() + " ".len();
                 Reply { text: with_id(&reply.text, decision.id, around).into(), ..reply.clone() }
             })),

@@ -1,6 +1,6 @@
 //! One message on its way: what the decisions on its recipients want done with it, once it is whole.
 
-use facts::{Decision, EmailAddress, MessageAction, Recipient, Verdict};
+use facts::{Decision, Effect, EmailAddress, MessageAction, Recipient, Verdict};
 use wire::milter::{Change, Reply, Terms};
 
 /// The recipients of one message; further ones must come with another (Postfix: `smtpd_recipient_limit`).
@@ -28,11 +28,11 @@ impl Message {
     /// Remembers what a decision that lets it go on wants done with it. Mail servers want to know of all that at its end
     /// only.
     pub(super) fn take(&mut self, decision: &Decision) {
-        let Decision { id, verdict, restriction, actions, .. } = decision;
-        if *verdict == Verdict::Hold {
+        let (Decision { id, restriction, .. }, Effect { verdict, actions, .. }) = (decision, decision.effect());
+        if verdict == Verdict::Hold {
             self.hold.get_or_insert_with(|| format!("{}; id={id}", restriction.unwrap_or_default()));
         }
-        self.discard |= *verdict == Verdict::Discard;
+        self.discard |= verdict == Verdict::Discard;
         for action in actions {
             let is_full = self.prepended.len() + self.bcc.len() >= ACTIONS_MAX;
             match action {

@@ -11,6 +11,8 @@ use super::message::{ACTIONS_MAX, RECIPIENTS_MAX};
 use super::*;
 use crate::testing;
 
+mod shadow;
+
 /// Everything that Postfix offers.
 const OFFER: &[u8] = b"\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
 
@@ -23,8 +25,12 @@ struct Service {
 }
 
 async fn service(lists: &str) -> Service {
-    let (gate, lines) = testing::gate(testing::settings(lists));
-    let config = Config { listen: vec!["inet:127.0.0.1:0".parse().unwrap()], ..Config::default() };
+    service_by(testing::settings(lists), Config::default()).await
+}
+
+async fn service_by(settings: Arc<judge::Settings>, config: Config) -> Service {
+    let (gate, lines) = testing::gate(settings);
+    let config = Config { listen: vec!["inet:127.0.0.1:0".parse().unwrap()], ..config };
     let door = Arc::new(Door { gate, config, testing: true });
     let listeners = door.bind().await.unwrap();
     let Endpoint::Inet { host, port } = listeners.first().unwrap().endpoints().remove(0) else { panic!("no port") };
