@@ -1,6 +1,7 @@
 //! A real Postfix and a server in shadow: what would be refused is taken, but for what strangers want relayed.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::support::dns::FakeDns;
 use crate::support::netns;
@@ -8,11 +9,13 @@ use crate::support::peers::Peer;
 use crate::support::postfix::{Postfix, Service};
 use crate::support::program::Server;
 use crate::support::smtp::Session;
+use crate::support::wait_for;
 use crate::support::zone::Zone;
 
 /// An smtpd that asks by the milter protocol, and one that asks by the policy protocol.
 const MILTER: u16 = 2525;
 const POLICY: u16 = 2526;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const LISTED: &str = "10.0.0.66";
 
@@ -41,6 +44,7 @@ pool_proof = false
 servers = ["127.0.0.1:53"]
 [doors.milter]
 listen = ["inet:127.0.0.1:8893"]
+verdict_header = true
 "#;
 
 const ZONE: &str = "
@@ -56,6 +60,10 @@ const NO_RELAY: &str = "554 5.7.1 <user@elsewhere.test>: Relay access denied; id
 /// The same behind Postfix's own words.
 const NO_RELAY_BY_POLICY: &str = "554 5.7.1 <user@elsewhere.test>: Recipient address rejected: \
      <user@elsewhere.test>: Relay access denied; id=";
+/// Header lines of a client's own.
+const FORGED: &str = "Subject: hello\r\nX-Portcullis: permit (forged)\r\nx-portcullis: permit (forged)\r\n\
+     X-PORTCULLIS : permit\r\n (forged)\r\nX-Portcullis-Other: mine\r\n\r\nX-Portcullis: in the body\r\n.";
+
 fn server(mode: &str) -> Server {
     Server::start(&PORTCULLIS.replace("MODE", mode))
 }
@@ -111,6 +119,16 @@ fn sent(postfix: &Postfix, queue_id: &str) -> String {
     users.join(" ")
 }
 
+/// The message that Postfix keeps, as its headers stand, without ids.
+fn kept(postfix: &Postfix, queue_id: &str) -> String {
+    let line = format!("{queue_id}!");
+    wait_for(&format!("{queue_id} in the hold queue"), PATIENCE, || postfix.queue().contains(&line).then_some(()));
+    let message = postfix.message(queue_id);
+    let mut parts = message.split("; id=");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + &part[13..])
+}
+
 #[test]
 fn nothing_is_refused_but_relaying_for_strangers() {
     netns::inside(&[Peer::Program("postfix")], || {
@@ -152,6 +170,52 @@ fn nothing_is_refused_but_relaying_for_strangers() {
         for unwanted in ["milter-hold", "milter-discard", "milter-reject: END", "triggers"] {
             assert!(!log.contains(unwanted), "{unwanted}: {log}");
         }
+    });
+}
+
+#[test]
+fn a_header_tells_the_verdict_and_forged_ones_go() {
+    netns::inside(&[Peer::Program("postfix")], || {
+        let _dns = FakeDns::start("127.0.0.1:53", Zone::parse(ZONE));
+        let postfix = postfix();
+        for (mode, client, users, expected) in [
+            (
+                "shadow",
+                LISTED,
+                ["keep", "trap"],
+                "X-Portcullis: would reject 554 5.7.1 (block_listed),\n would reject 554 5.7.1 (access_table)\nReceived: ",
+            ),
+            (
+                "enforce",
+                "127.0.0.1",
+                ["keep", "hold"],
+                "X-Portcullis: permit (own_network),\n hold (access_table)\nReceived: ",
+            ),
+        ] {
+            let server = server(mode);
+            let queued = send(&mut connect(client, MILTER), &users, FORGED);
+            let message = kept(&postfix, &queued);
+            assert!(message.contains(expected), "{mode}: {message}");
+            assert!(!message.contains("forged"), "{mode}: {message}");
+            assert!(message.contains("\nX-Portcullis-Other: mine\n"), "{mode}: {message}");
+            assert!(message.contains("\nX-Portcullis: in the body\n"), "{mode}: {message}");
+            drop(server);
+        }
+        // Nobody takes out more than so many: Postfix looks for each from the beginning.
+        let _server = server("shadow");
+        let mut session = connect(LISTED, MILTER);
+        talk(
+            &mut session,
+            &[
+                ("MAIL FROM:<a@good.test>", "250 2.1.0 Ok"),
+                ("RCPT TO:<user@ours.test>", "250 2.1.5 Ok"),
+                ("DATA", "354"),
+                (
+                    &format!("{}\r\nhello\r\n.", "X-Portcullis: x\r\n".repeat(101)),
+                    "554 5.6.0 Too many X-Portcullis headers",
+                ),
+            ],
+        );
     });
 }
 
