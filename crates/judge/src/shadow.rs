@@ -8,7 +8,7 @@ use facts::{Enforced, MessageAction, Outcome, Reason, Refusal, Stage};
 use crate::config::Mode;
 use crate::place::Mistake;
 use crate::restriction::{Access, Kind, Restriction};
-use crate::ruling::Says;
+use crate::ruling::{Says, Unknown, UnknownClass};
 use crate::settings::List;
 use crate::verdict::{Next, Scales, Settled, when_unknown};
 
@@ -54,7 +54,7 @@ impl Balance {
     /// Weighs what `restriction` says, under `warn_if_reject` or not. Returns what it came to.
     pub(crate) fn weigh(&mut self, says: Says, list: &List, restriction: &Restriction, warn: bool) -> Outcome {
         if let Some(relay) = &mut self.relay {
-            let enforced = enforced(says.clone(), is_relay_control(list, restriction));
+            let enforced = enforced(says.clone(), is_relay_control(list, restriction), warn);
             let outcome = relay.weigh(enforced, list.stage, restriction.text, warn);
             if self.whole.next != Next::Restriction {
                 return outcome;
@@ -114,16 +114,19 @@ fn holds_relay_control(list: &List, restriction: &Restriction) -> bool {
         }
 }
 
-/// What counts in shadow of what a restriction says.
-fn enforced(says: Says, is_relay_control: bool) -> Says {
+/// What counts in shadow of what a restriction says, under `warn_if_reject` or not.
+fn enforced(says: Says, is_relay_control: bool, warn: bool) -> Says {
     match says {
-        Says::Unknown(unknown) if !is_relay_control => enforced(when_unknown(unknown), is_relay_control),
         Says::Hold(_) | Says::Discard(_) | Says::Message(_) => Says::Dunno,
         says if is_relay_control => says,
         // Had it answered, it might have let the client pass: relay control must not refuse for good.
-        Says::Refuse(reply, reason @ (Reason::TableFailure | Reason::PolicyFailure)) => {
+        Says::Unknown(Unknown { class: UnknownClass::Table, reply }) => {
+            Says::DeferIfReject(reply, Reason::TableFailure)
+        }
+        Says::Refuse(reply, reason @ (Reason::TableFailure | Reason::PolicyFailure)) if !warn => {
             Says::DeferIfReject(reply, reason)
         }
+        Says::Unknown(unknown) => enforced(when_unknown(unknown), is_relay_control, warn),
         Says::Refuse(..) | Says::DeferIfPermit(..) => Says::Dunno,
         says => says,
     }

@@ -115,6 +115,19 @@ const CASES: &[Case] = &[
         "permit",
         None,
     ),
+    case(
+        "recipient = \"warn_if_reject check_client_access fail:x, reject_unauth_destination\"",
+        FOREIGN,
+        NO_RELAY,
+        Some(NO_RELAY),
+    ),
+    case(
+        "down own|relay = \"reject_unknown_recipient_domain, permit_mynetworks, reject_unauth_destination\"",
+        FOREIGN,
+        "450 4.1.2",
+        Some("450 4.1.2"),
+    ),
+    case("own|DEFAULT helo = \"reject\"", FOREIGN, "554 5.7.1 <mail.good.example>: Helo", None),
     // Who says no HELO passes no relay control by it.
     case("silent|DEFAULT", FOREIGN, "503 5.5.1", Some(NO_RELAY)),
     case("silent|DEFAULT", OURS, "503 5.5.1", None),
@@ -134,7 +147,12 @@ fn settings_of(lists: &str, mode: &str) -> Arc<Settings> {
     let names = ["client", "helo", "sender", "relay", "recipient"];
     let others = names.iter().filter(|name| !lists.contains(&format!("{name} =")));
     let others: String = others.map(|name| format!("{name} = []\n")).collect();
-    let networks = if world == "mynetworks" { "192.0.2.1/24" } else { "127.0.0.0/8" };
+    let networks = match world.split(' ').next_back() {
+        Some("own") => "192.0.2.0/24",
+        // What nobody can read.
+        Some("mynetworks") => "192.0.2.1/24",
+        _ => "127.0.0.0/8",
+    };
     settings(&format!(
         "mode = \"{mode}\"\ndomains = [\"ours.example\"]\nmynetworks = [\"{networks}\"]\n[restrictions]\n{others}{lists}\n\
          [restrictions.classes]\nstrict = \"reject_rbl_client bl.example, reject_unauth_destination\"\n\
@@ -155,7 +173,7 @@ fn nothing_is_carried_out_but_relay_control() {
             facts.greeting = None;
         }
         let zone = Dns::zone(Zone::parse(ZONE, "zone").unwrap());
-        let dns = if world == "down" { Dns::recorded([]) } else { zone };
+        let dns = if world.starts_with("down") { Dns::recorded([]) } else { zone };
         let by = |mode| decided_by(&dns, &settings_of(lists, mode), &facts, Stage::Rcpt);
         let (shadow, enforced) = (by("shadow"), by("enforce"));
         let found = told(shadow.reply.as_ref(), shadow.verdict);
