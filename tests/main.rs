@@ -12,6 +12,7 @@ mod kill;
 mod policy_service;
 mod postfix;
 mod serve;
+mod shadow;
 mod support;
 mod tidy;
 mod valkey;

@@ -5,5 +5,6 @@ mod both;
 mod conformance;
 mod milter;
 mod parity;
+mod shadow;
 mod util;
 mod wired;

@@ -46,6 +46,8 @@ pub struct Counters {
     pub hold: AtomicU64,
     /// Decisions to throw a message away.
     pub discard: AtomicU64,
+    /// Decisions of all kinds that were taken in shadow.
+    pub shadow: AtomicU64,
     /// The policy door.
     pub policy: policy::Counters,
     /// The milter door.
@@ -105,6 +107,9 @@ impl Gate {
         let (elapsed, settings) = (asker.elapsed(), settings.fingerprint());
         let row = Row { decision, door, stage, facts, elapsed, settings };
         self.counters.decisions(row.decision.verdict).fetch_add(1, Relaxed);
+        if row.decision.enforced.is_shadow() {
+            self.counters.shadow.fetch_add(1, Relaxed);
+        }
         self.recorder.record(&row);
         row
     }

@@ -51,6 +51,10 @@ pub const ROWS: &[Row] = &[
         "`REDIRECT`, `BCC`, `PREPEND`",
         [Partly("one action for each reply"), Whole("at the end of the message"), Whole("at the end of the message")],
     ),
+    row(
+        "`X-Portcullis`, a header that tells the verdict",
+        [Nothing("it would cost the one action"), Whole("by option: `verdict_header`"), Nothing("not in this version")],
+    ),
     Row {
         what: "TLS client certificates",
         restrictions: &["check_ccert_access", "permit_tls_clientcerts", "permit_tls_all_clientcerts"],

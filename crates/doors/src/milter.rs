@@ -15,8 +15,8 @@ use store::journal::Row;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use wire::milter::flags::{
-    SMFIF_ADDHDRS, SMFIF_ADDRCPT, SMFIF_DELRCPT, SMFIF_QUARANTINE, SMFIP_HDR_LEADSPC, SMFIP_NOBODY, SMFIP_NODATA,
-    SMFIP_NOEOH, SMFIP_NOHDRS, SMFIP_NOUNKNOWN, SMFIP_RCPT_REJ,
+    SMFIF_ADDHDRS, SMFIF_ADDRCPT, SMFIF_CHGHDRS, SMFIF_DELRCPT, SMFIF_QUARANTINE, SMFIP_HDR_LEADSPC, SMFIP_NOBODY,
+    SMFIP_NODATA, SMFIP_NOEOH, SMFIP_NOHDRS, SMFIP_NOUNKNOWN, SMFIP_NR_HDR, SMFIP_RCPT_REJ,
 };
 use wire::milter::{self, Event, Terms, Wishes, negotiate, push_negotiation};
 
@@ -31,6 +31,7 @@ mod message;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verdict_header;
 
 pub use config::Config;
 use session::{Asks, Session, Who};
@@ -83,18 +84,13 @@ impl Door {
 }
 
 /// What we want of a mail server. It shall tell each step before the recipients at once, though most get no word of ours:
-/// that is when questions go out. It need not tell what no list speaks of.
-fn wishes(settings: &judge::Settings) -> Wishes<'static> {
+/// that is when questions go out. It need not tell what no list speaks of, nor headers where none of them may be forged.
+fn wishes(settings: &judge::Settings, has_verdict_header: bool) -> Wishes<'static> {
     let unused = if settings.speaks_at(Stage::Data) { 0 } else { SMFIP_NODATA };
+    let (more_actions, headers) = if has_verdict_header { (SMFIF_CHGHDRS, SMFIP_NR_HDR) } else { (0, SMFIP_NOHDRS) };
     Wishes {
-        actions: SMFIF_ADDHDRS | SMFIF_ADDRCPT | SMFIF_DELRCPT | SMFIF_QUARANTINE,
-        protocol: SMFIP_NOUNKNOWN
-            | SMFIP_NOHDRS
-            | SMFIP_NOEOH
-            | SMFIP_NOBODY
-            | SMFIP_RCPT_REJ
-            | SMFIP_HDR_LEADSPC
-            | unused,
+        actions: SMFIF_ADDHDRS | SMFIF_ADDRCPT | SMFIF_DELRCPT | SMFIF_QUARANTINE | more_actions,
+        protocol: SMFIP_NOUNKNOWN | headers | SMFIP_NOEOH | SMFIP_NOBODY | SMFIP_RCPT_REJ | SMFIP_HDR_LEADSPC | unused,
         macros: client::MACROS,
     }
 }
@@ -129,7 +125,8 @@ enum Fault {
 impl Commands {
     fn new(door: Arc<Door>, stream: Stream, peer: Peer) -> Self {
         let connection = Connection::new(stream, peer, door.config.idle_timeout);
-        Self { door, connection, session: Session::default(), seam: None, terms: None, early: None, reply: Vec::new() }
+        let session = Session::new(door.config.verdict_header);
+        Self { door, connection, session, seam: None, terms: None, early: None, reply: Vec::new() }
     }
 
     async fn serve(mut self, stop: CancellationToken) {
@@ -212,7 +209,7 @@ impl Commands {
     }
 
     fn agree(&mut self, offered: Terms) -> Result<(), Fault> {
-        let wishes = wishes(&self.door.gate.settings.load());
+        let wishes = wishes(&self.door.gate.settings.load(), self.door.config.verdict_header);
         let agreed = negotiate(offered, &wishes)?;
         push_negotiation(agreed, &wishes, &mut self.reply);
         self.terms = Some(agreed);
@@ -269,15 +266,15 @@ impl Commands {
 
     /// Appends what was decided at `stage`, and remembers what it asks for later.
     fn push_verdict(&mut self, terms: Terms, row: Option<&Row>, stage: Stage, event: Event) {
-        let refusal = match row.map(|row| &row.decision) {
+        let refusal = match row.map(|row| (&row.decision, row.decision.effect())) {
             None => self.refusal_of_nobody(stage),
-            Some(decision) if !matches!(decision.verdict, Verdict::Reject | Verdict::Defer) => {
+            Some((decision, effect)) if !matches!(effect.verdict, Verdict::Reject | Verdict::Defer) => {
                 self.session.take(decision, stage);
                 None
             }
             // Before RCPT something later may still refuse for good.
-            Some(decision) if stage < Stage::Rcpt && decision.deferral == facts::Deferral::IfPermit => None,
-            Some(decision) => Some(decision.reply.as_ref().map_or_else(failure, |reply| {
+            Some((_, effect)) if stage < Stage::Rcpt && *effect.deferral == facts::Deferral::IfPermit => None,
+            Some((decision, effect)) => Some(effect.reply.map_or_else(failure, |reply| {
                 let around = "450 ".len() + reply.enhanced.len() + " ".len();
                 Reply { text: with_id(&reply.text, decision.id, around).into(), ..reply.clone() }
             })),

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::{EmailAddress, hostname};
+use facts::{EmailAddress, Enforced, Reply, hostname};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -86,6 +86,9 @@ fn write_human(line: &mut String, Row { door, facts, decision, elapsed, .. }: &R
         line.push_str(name);
         line.push_str(word);
     }
+    if decision.enforced.is_shadow() {
+        line.push_str(" mode=shadow");
+    }
     write!(line, " reason={}", decision.reason)?;
     if let Some(restriction) = decision.restriction {
         push_quoted(line, " restriction=", &[restriction])?;
@@ -110,8 +113,12 @@ fn write_human(line: &mut String, Row { door, facts, decision, elapsed, .. }: &R
         push_quoted(line, " action=", &[&action.to_string()])?;
     }
     if let Some(reply) = &decision.reply {
-        let mut code = itoa::Buffer::new();
-        push_quoted(line, " reply=", &[code.format(reply.code), &reply.enhanced, &reply.text])?;
+        push_reply(line, " reply=", reply)?;
+    }
+    match &decision.enforced {
+        Enforced::Whole => {}
+        Enforced::Nothing => line.push_str(" enforced=nothing"),
+        Enforced::RelayControl(refusal) => push_reply(line, " enforced=", &refusal.reply)?,
     }
     push_number(line, " dns_queries=", decision.dns_queries.into());
     push_number(line, " micros=", micros(*elapsed));
@@ -133,6 +140,11 @@ fn push_word(line: &mut String, name: &str, word: &str, end: &str) -> fmt::Resul
     write_escaped(line, word, is_word)?;
     line.push_str(end);
     Ok(())
+}
+
+fn push_reply(line: &mut String, name: &str, reply: &Reply) -> fmt::Result {
+    let mut code = itoa::Buffer::new();
+    push_quoted(line, name, &[code.format(reply.code), &reply.enhanced, &reply.text])
 }
 
 /// Appends values between double quotes, with spaces between them.
@@ -172,7 +184,9 @@ fn json(row: &Row) -> String {
         Ok(text) if text.len() <= LINE_LENGTH_MAX => text,
         _ => {
             line.report.findings = &[];
-            line.report.reply = line.report.reply.map(|reply| Cut(&reply, VALUE_LENGTH_MAX).to_string());
+            for reply in [&mut line.report.reply, &mut line.report.enforced].into_iter().flatten() {
+                *reply = Cut(reply, VALUE_LENGTH_MAX).to_string();
+            }
             ascii_json(&line).unwrap_or_else(|error| format!("{{\"id\":\"{}\",\"error\":\"{error}\"}}", line.id))
         }
     }

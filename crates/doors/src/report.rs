@@ -9,10 +9,15 @@ use serde_json::ser::Formatter;
 /// The object. Its field names are an interface: other programs read them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report<'a> {
-    /// What becomes of the mail.
+    /// What becomes of the mail; in shadow, what would become of it.
     pub verdict: Verdict,
     /// The SMTP reply line, code first, without the decision id.
     pub reply: Option<String>,
+    /// Whether it was decided in shadow: the mail goes on, unless there is something in `enforced`.
+    pub shadow: bool,
+    /// What the client is told though it is in shadow, as relay control will have it; left out where that is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforced: Option<String>,
     /// The stage at which it was settled.
     pub stage: Stage,
     /// The restriction that settled it, with its arguments.
@@ -46,6 +51,8 @@ impl<'a> Report<'a> {
         Self {
             verdict: decision.verdict,
             reply: decision.reply.as_ref().map(ToString::to_string),
+            shadow: decision.enforced.is_shadow(),
+            enforced: decision.enforced.refusal().map(ToString::to_string),
             stage: decision.stage,
             restriction: decision.restriction,
             reason: decision.reason,

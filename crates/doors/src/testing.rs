@@ -12,10 +12,16 @@ use crate::record::{Format, Recorder};
 
 /// Settings with nothing but these lists, in TOML.
 pub(crate) fn settings(lists: &str) -> Arc<judge::Settings> {
+    settings_in("enforce", lists)
+}
+
+/// The same in this mode.
+pub(crate) fn settings_in(mode: &str, lists: &str) -> Arc<judge::Settings> {
     let empty = ["client", "helo", "sender", "recipient"].map(|list| format!("\n{list} = "));
     let empty = empty.iter().filter(|list| !format!("\n{lists}").contains(*list)).map(|list| format!("{list}[]"));
     let empty: String = empty.collect();
-    let text = format!("hostname = \"mx.example.com\"\n[restrictions]\nhelo_required = false{empty}\n{lists}\n");
+    let head = format!("mode = \"{mode}\"\nhostname = \"mx.example.com\"\n");
+    let text = format!("{head}[restrictions]\nhelo_required = false{empty}\n{lists}\n");
     let config: judge::Config = toml::from_str(&text).unwrap();
     let Ok(settings) = judge::Settings::compile(&config) else { panic!("{text}") };
     Arc::new(settings)

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use crate::{Finding, Stage};
+use crate::{Enforced, Finding, Stage};
 
 /// What becomes of a session, a recipient or a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -211,7 +211,8 @@ pub enum Deferral {
     IfReject(Reply),
 }
 
-/// A verdict with its reason and all its findings.
+/// A verdict with its reason and all its findings. In shadow it is what would have become of the mail, but for
+/// [`Self::enforced`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The id that the client sees in the reply.
@@ -236,6 +237,8 @@ pub struct Decision {
     pub findings: Vec<Finding>,
     /// How many questions were sent to the DNS for this decision; answers from the cache count 0.
     pub dns_queries: u32,
+    /// How much of it is carried out.
+    pub enforced: Enforced,
 }
 
 /// The name of a decision: 13 characters that sort by time, made to be read aloud (Crockford's base 32).

@@ -31,7 +31,8 @@ pub struct Config {
     pub domains: Vec<String>,
     /// The domains that we accept mail for and pass on, with their subdomains (Postfix: `relay_domains`).
     pub relay_domains: Vec<String>,
-    /// Whether decisions are carried out.
+    /// `enforce`, or `shadow`: everything is decided and kept in the journal, and nothing is refused, held, discarded,
+    /// changed or delayed but by relay control.
     pub mode: Mode,
     /// The lists of restrictions.
     pub restrictions: Restrictions,
@@ -67,6 +68,9 @@ pub enum Mode {
     /// What is decided is what the client is told.
     #[default]
     Enforce,
+    /// Everything is decided and kept in the journal, and nothing is refused, held, thrown away, changed or delayed: but
+    /// what relay control refuses stays refused.
+    Shadow,
 }
 
 /// The section `[restrictions]`. Each list holds restrictions by Postfix's names, in order.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use facts::{Decision, DecisionId, Deferral, Facts, Finding, Outcome, Reason, Reply, Stage, Verdict};
+use facts::{Decision, DecisionId, Deferral, Enforced, Facts, Finding, Outcome, Reason, Reply, Stage, Verdict};
 
 use crate::Settings;
 use crate::case::Case;
 use crate::destination::{Class, Destination};
 use crate::outside::Outside;
 use crate::settings::List;
+use crate::shadow::Balance;
 use crate::verdict::Settled;
 use crate::walk::Walk;
 
@@ -27,13 +28,25 @@ pub async fn decide(
     id: DecisionId,
     now: SystemTime,
 ) -> Decision {
-    let speaks = |list: &List| speaks(settings, list, facts, stage);
-    let walk = Walk::new(cases(settings, asker, outside, facts, stage, now, speaks));
-    let (mut settled, actions, mut findings) = walk.decide(stage).await;
+    let walk = |wanted: fn(&Settings, &List, &Facts, Stage) -> bool| {
+        let wanted = move |list: &List| wanted(settings, list, facts, stage);
+        Walk::new(cases(settings, asker, outside, facts, stage, now, wanted))
+    };
+    let mut balance = Balance::new(settings.mode);
+    let mut findings = walk(speaks).weigh(&mut balance).await;
+    let (mut settled, actions, mut enforced) = balance.settle(stage);
     let is_refused = settled.reply.is_some() && settled.deferral != Deferral::IfPermit;
-    if lacks_helo(settings, facts, stage) && !is_refused {
-        settled = helo_missing();
-        findings.push(helo_missing_finding());
+    if lacks_helo(settings, facts, stage) {
+        if !is_refused {
+            settled = helo_missing();
+            findings.push(helo_missing_finding());
+        }
+        if enforced == Enforced::Nothing {
+            // The mail goes on: nobody passes relay control by saying no HELO.
+            let mut balance = Balance::of_relay_control();
+            findings.extend(walk(is_silenced).weigh(&mut balance).await);
+            (_, _, enforced) = balance.settle(stage);
+        }
     } else if settled.deferral == Deferral::IfPermit && stage == Stage::Rcpt && is_postmaster(facts) {
         // What would have deferred any other recipient lets "postmaster" pass.
         settled = Settled::no_objection(stage);
@@ -53,6 +66,7 @@ pub async fn decide(
         actions,
         findings,
         dns_queries: asker.queries(),
+        enforced,
     }
 }
 
@@ -95,6 +109,17 @@ fn cases<'a>(
 }
 
 fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool {
+    // Who says no HELO comes no further than to the client's own list.
+    let is_heard = !lacks_helo(settings, facts, stage) || list.stage == Stage::Connect && !settings.delay_reject;
+    is_heard && is_due(settings, list, facts, stage)
+}
+
+/// Whether a list would speak if HELO had been said.
+fn is_silenced(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool {
+    is_due(settings, list, facts, stage) && !speaks(settings, list, facts, stage)
+}
+
+fn is_due(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool {
     // A stage that the session has left out, as VRFY does MAIL, has nothing to be judged.
     let is_known = match list.stage {
         Stage::Helo => facts.greeting.is_some(),
@@ -104,8 +129,6 @@ fn speaks(settings: &Settings, list: &List, facts: &Facts, stage: Stage) -> bool
     };
     is_known
         && match stage {
-            // Who says no HELO comes no further than to the client's own list.
-            _ if lacks_helo(settings, facts, stage) => !settings.delay_reject && list.stage == Stage::Connect,
             Stage::Data | Stage::EndOfData => list.stage == stage,
             // RFC 5321 §4.5.1: "postmaster" without a domain must be taken.
             Stage::Rcpt if is_postmaster(facts) => !settings.delay_reject && list.stage < stage,

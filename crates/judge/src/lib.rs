@@ -25,6 +25,7 @@ pub mod restriction;
 mod restrictions;
 mod ruling;
 mod settings;
+mod shadow;
 pub mod tables;
 mod verdict;
 mod walk;

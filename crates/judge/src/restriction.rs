@@ -32,6 +32,27 @@ pub struct Restriction {
     pub early: bool,
 }
 
+impl Restriction {
+    /// Whether it can end its list in the sender's favour.
+    pub(crate) fn may_permit(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Permit
+                | Kind::PermitMynetworks
+                | Kind::PermitInetInterfaces
+                | Kind::PermitSaslAuthenticated
+                | Kind::PermitTlsClientcerts
+                | Kind::PermitTlsAllClientcerts
+                | Kind::PermitAuthDestination
+                | Kind::PermitDnswlClient(_)
+                | Kind::PermitRhswlClient(_)
+                | Kind::PermitMxBackup
+                | Kind::CheckAccess(..)
+                | Kind::CheckPolicyService(_)
+        )
+    }
+}
+
 /// What a restriction does. The names are Postfix's, from postconf(5).
 #[derive(Debug)]
 pub enum Kind {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use facts::{NetworkList, Stage};
 use rustc_hash::FxHashSet;
 
-use crate::config::{self, Config, Postfix, Texts};
+use crate::config::{self, Config, Mode, Postfix, Texts};
 use crate::destination::Class;
 use crate::greylist::Greylisting;
 use crate::maps::Maps;
@@ -13,7 +13,8 @@ use crate::networks;
 use crate::own_addresses::OwnAddresses;
 use crate::parse::{Parser, Tables};
 use crate::place::Mistake;
-use crate::restriction::{Kind, Restriction, Subject};
+use crate::restriction::{Restriction, Subject};
+use crate::shadow::{RELAY, relay_control_end};
 
 /// A list of restrictions.
 #[derive(Debug)]
@@ -24,12 +25,15 @@ pub struct List {
     pub stage: Stage,
     /// In the order of the administrator.
     pub restrictions: Vec<Arc<Restriction>>,
+    /// How many of them there are up to the last word of relay control.
+    pub(crate) relay_control_end: usize,
 }
 
 /// Everything that the judge goes by.
 #[derive(Debug)]
 pub struct Settings {
     pub(crate) fingerprint: u32,
+    pub(crate) mode: Mode,
     pub(crate) hostname: String,
     pub(crate) mynetworks: NetworkList,
     pub(crate) delay_reject: bool,
@@ -70,6 +74,7 @@ impl Settings {
         if mistakes.is_empty() {
             mistakes.extend(crate::relay::mistakes(config, &lists));
         }
+        warnings.extend(crate::shadow::warning(config.mode));
         warnings.extend(crate::relay::warning(config, &lists));
         warnings.extend(networks::warnings(config));
         if !mistakes.is_empty() {
@@ -78,6 +83,7 @@ impl Settings {
         let lower = |domains: &[String]| domains.iter().map(|domain| domain.to_lowercase()).collect();
         Ok(Self {
             fingerprint: 0,
+            mode: config.mode,
             hostname: config.hostname.to_lowercase(),
             mynetworks: networks::list(&config.mynetworks),
             delay_reject: config.restrictions.delay_reject,
@@ -132,7 +138,7 @@ impl Settings {
     /// Whether recipients of strangers are held to our own domains by these settings.
     #[must_use]
     pub fn controls_relay(&self) -> bool {
-        crate::relay::controls(&self.lists)
+        crate::relay::controls(&self.lists, self.mode)
     }
 
     /// Whether we know which domains are ours; where we do not, relay control is somebody else's.
@@ -166,16 +172,17 @@ fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
     // Behind Postfix an unset list leaves relay control to Postfix.
     let relay_default = if has_domains { config::relay_default() } else { Texts::default() };
     let relay = lists.relay.as_ref().unwrap_or(&relay_default);
-    let mut list = |name, stage, subject, texts: &Texts| List {
-        name,
-        stage,
-        restrictions: parser.list(texts, subject).into_iter().map(Arc::new).collect(),
+    let mut list = |name, stage, subject, texts: &Texts| {
+        let restrictions = parser.list(texts, subject).into_iter().map(Arc::new).collect();
+        let mut list = List { name, stage, restrictions, relay_control_end: 0 };
+        list.relay_control_end = relay_control_end(&list);
+        list
     };
     let mut lists = vec![
         list("client", Stage::Connect, Some(Subject::Client), &lists.client),
         list("helo", Stage::Helo, Some(Subject::Helo), &lists.helo),
         list("sender", Stage::Mail, Some(Subject::Sender), &lists.sender),
-        list("relay", Stage::Rcpt, Some(Subject::Recipient), relay),
+        list(RELAY, Stage::Rcpt, Some(Subject::Recipient), relay),
         list("recipient", Stage::Rcpt, Some(Subject::Recipient), &lists.recipient),
         list("data", Stage::Data, None, &lists.data),
         list("end_of_data", Stage::EndOfData, None, &lists.end_of_data),
@@ -185,17 +192,4 @@ fn lists(config: &Config, parser: &mut Parser<'_>) -> Vec<List> {
         lists.swap(3, 4);
     }
     lists
-}
-
-impl List {
-    /// Whether the list holds `reject_unauth_destination` or its like where a stranger meets it.
-    pub(crate) fn guards_relay(&self) -> Option<bool> {
-        self.restrictions.iter().filter(|restriction| !restriction.warn).find_map(|restriction| {
-            match restriction.kind {
-                Kind::RejectUnauthDestination | Kind::DeferUnauthDestination | Kind::Reject | Kind::Defer => Some(true),
-                Kind::Permit => Some(false),
-                _ => None,
-            }
-        })
-    }
 }

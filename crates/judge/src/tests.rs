@@ -14,6 +14,7 @@ mod outside;
 mod replay;
 mod restrictions;
 mod servers;
+mod shadow;
 mod users;
 
 const ZONE: &str = "

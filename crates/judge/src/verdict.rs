@@ -6,7 +6,7 @@ use crate::config::TempfailAction;
 use crate::ruling::{Says, Unknown, UnknownClass};
 
 /// What follows from a restriction that could not answer. Nothing that failed to answer refuses for good.
-fn when_unknown(unknown: Unknown) -> Says {
+pub(crate) fn when_unknown(unknown: Unknown) -> Says {
     let Unknown { class, reply } = unknown;
     match class {
         // Postfix: 450 whatever unknown_client_reject_code says.
@@ -68,6 +68,8 @@ pub(crate) struct Scales {
     end: Option<Settled>,
     /// What is to be done with the message, if it goes on.
     pub(crate) actions: Vec<MessageAction>,
+    /// How the walk goes on after what was weighed so far.
+    pub(crate) next: Next,
 }
 
 /// A word that may count later.
@@ -94,12 +96,27 @@ impl Held {
 
 impl Scales {
     pub(crate) fn new() -> Self {
-        Self { if_permit: None, if_reject: None, hold: None, permit: None, end: None, actions: Vec::new() }
+        Self {
+            if_permit: None,
+            if_reject: None,
+            hold: None,
+            permit: None,
+            end: None,
+            actions: Vec::new(),
+            next: Next::Restriction,
+        }
     }
 
     /// A list begins that shares no `DEFER_IF_REJECT` with those before (Postfix: SMTPD_CHECK_RESET).
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin_stage(&mut self) {
         self.if_reject = None;
+    }
+
+    /// A list begins: what has ended the one before does not end it.
+    pub(crate) fn begin_list(&mut self) {
+        if self.next == Next::List {
+            self.next = Next::Restriction;
+        }
     }
 
     /// What the lists so far deferred unless something permits it counts no more.
@@ -107,16 +124,16 @@ impl Scales {
         self.if_permit = None;
     }
 
-    /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to and how to go on.
-    pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> (Outcome, Next) {
+    /// Weighs one ruling, under `warn_if_reject` or not. Returns what it came to.
+    pub(crate) fn weigh(&mut self, says: Says, stage: Stage, restriction: &'static str, warn: bool) -> Outcome {
         // A fault of the configuration is never only a warning.
         let warn = warn && !matches!(&says, Says::Unknown(Unknown { class: UnknownClass::Table, .. }));
         let says = match says {
             // Most have nothing to say.
-            Says::Dunno | Says::Restrictions(_) => return (Outcome::Dunno, Next::Restriction),
+            Says::Dunno | Says::Restrictions(_) => return Outcome::Dunno,
             Says::Message(action) => {
                 self.actions.push(*action);
-                return (Outcome::Dunno, Next::Restriction);
+                return Outcome::Dunno;
             }
             Says::Unknown(unknown) => when_unknown(unknown),
             says => says,
@@ -153,7 +170,8 @@ impl Scales {
         };
         // Whatever comes now, it is a deferral.
         let both = self.if_permit.is_some() && self.if_reject.is_some();
-        (outcome, if both && next == Next::Restriction { Next::List } else { next })
+        self.next = if both && next == Next::Restriction { Next::List } else { next };
+        outcome
     }
 
     fn refuse(&mut self, refusal: Held) -> (Outcome, Next) {
@@ -205,16 +223,17 @@ mod tests {
     fn weigh(words: &str) -> String {
         let mut scales = Scales::new();
         'walk: for stage in words.split('|') {
-            scales.begin();
+            scales.begin_stage();
             for list in stage.split('/') {
+                scales.begin_list();
                 let mut warn = false;
                 for word in list.chars() {
                     if word == 'w' {
                         warn = true;
                         continue;
                     }
-                    let (_, next) = scales.weigh(ruling(word).says, Stage::Rcpt, "x", std::mem::take(&mut warn));
-                    match next {
+                    scales.weigh(ruling(word).says, Stage::Rcpt, "x", std::mem::take(&mut warn));
+                    match scales.next {
                         Next::Restriction => {}
                         Next::List => break,
                         Next::End => break 'walk,

@@ -4,14 +4,15 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use facts::{Evidence, Finding, MessageAction, Outcome, Stage};
+use facts::{Evidence, Finding, Outcome, Stage};
 
 use crate::case::Case;
 use crate::restriction::{Kind, Restriction};
 use crate::restrictions::{self, Asking, Begun};
 use crate::ruling::{About, Row, Ruling, Says};
 use crate::settings::List;
-use crate::verdict::{Next, Scales, Settled};
+use crate::shadow::Balance;
+use crate::verdict::{Next, Scales};
 
 /// How many questions one decision may have out before their turn.
 const EARLY_MAX: usize = 32;
@@ -41,23 +42,23 @@ impl<'a> Walk<'a> {
         Self { lists: all, findings }
     }
 
-    /// Walks the lists in order and weighs each ruling. Before it waits for the first that must ask, it puts every
-    /// other question on its way that may be needed.
-    pub(crate) async fn decide(mut self, stage: Stage) -> (Settled, Vec<MessageAction>, Vec<Finding>) {
-        let mut scales = Scales::new();
+    /// Walks the lists in order and weighs each ruling on `balance`. Before it waits for the first that must ask, it puts
+    /// every other question on its way that may be needed. Returns what was found.
+    pub(crate) async fn weigh(mut self, balance: &mut Balance) -> Vec<Finding> {
         let mut stage_before = None;
         'lists: for index in 0..self.lists.len() {
             let list = self.lists[index].list;
+            balance.each().for_each(Scales::begin_list);
             // The relay and the recipient list are of one stage, and share what is held against a rejection.
             if stage_before.replace(list.stage) != Some(list.stage) {
-                scales.begin();
+                balance.each().for_each(Scales::begin_stage);
                 // VRFY comes without a sender: it is asked about by itself (Postfix: smtpd_check_mail, left out).
                 if list.stage == Stage::Rcpt && self.lists[index].case.facts.envelope.is_none() {
-                    scales.forget_if_permit();
+                    balance.each().for_each(Scales::forget_if_permit);
                 }
             }
             let mut from = 0;
-            while let Some((position, begun)) = self.pass_silent(index, from) {
+            while let Some((position, begun)) = self.pass_silent(balance, index, from) {
                 from = position + 1;
                 let restriction = &list.restrictions[position];
                 let (mut ruling, micros) = match begun {
@@ -65,19 +66,18 @@ impl<'a> Walk<'a> {
                     asking => self.wait(index, position, asking).await,
                 };
                 let row = ruling.says.take_row();
-                let mut next = self.weigh(&mut scales, list, restriction, restriction.warn, (ruling, micros));
+                self.weigh_ruling(balance, list, restriction, restriction.warn, (ruling, micros));
                 if let Some(row) = row {
-                    next = Box::pin(self.descend(&mut scales, index, row, restriction.warn)).await;
+                    Box::pin(self.descend(balance, (index, position), row, restriction.warn)).await;
                 }
-                match next {
+                match balance.next() {
                     Next::Restriction => {}
                     Next::List => break,
                     Next::End => break 'lists,
                 }
             }
         }
-        let actions = std::mem::take(&mut scales.actions);
-        (scales.settle(stage), actions, self.findings)
+        self.findings
     }
 
     /// Asks early from the first restriction on, and waits for all answers.
@@ -95,12 +95,15 @@ impl<'a> Walk<'a> {
         .await;
     }
 
-    /// Passes the restrictions of a list from this place on that answer at once and have nothing to say, as most do.
-    /// Returns the first other, begun.
-    fn pass_silent(&mut self, index: usize, from: usize) -> Option<(usize, Begun)> {
+    /// Passes the restrictions of a list from this place on that answer at once and have nothing to say, as most do, and
+    /// those that matter no more. Returns the first other, begun.
+    fn pass_silent(&mut self, balance: &Balance, index: usize, from: usize) -> Option<(usize, Begun)> {
         let progress = &mut self.lists[index];
         let list = progress.list;
         for (position, restriction) in list.restrictions.iter().enumerate().skip(from) {
+            if !balance.hears(list, position, restriction) {
+                continue;
+            }
             let begun = progress.take(position);
             let Begun::Ruled(ruling, micros) = begun else { return Some((position, begun)) };
             if !matches!(ruling.says, Says::Dunno) {
@@ -111,23 +114,26 @@ impl<'a> Walk<'a> {
         None
     }
 
-    fn weigh(
+    fn weigh_ruling(
         &mut self,
-        scales: &mut Scales,
+        balance: &mut Balance,
         list: &List,
         restriction: &Restriction,
         warn: bool,
         (ruling, micros): (Ruling, u64),
-    ) -> Next {
-        let (outcome, next) = scales.weigh(ruling.says, list.stage, restriction.text, warn);
+    ) {
+        let outcome = balance.weigh(ruling.says, list, restriction, warn);
         self.findings.push(finding(list, restriction, outcome, ruling.evidence, micros));
-        next
     }
 
     /// Weighs the restrictions that a row of an access table names, one after the other.
-    async fn descend(&mut self, scales: &mut Scales, index: usize, row: Box<Row>, warn: bool) -> Next {
+    async fn descend(&mut self, balance: &mut Balance, place: (usize, usize), row: Box<Row>, warn: bool) {
+        let (index, position) = place;
         let (list, case) = (self.lists[index].list, Arc::clone(&self.lists[index].case));
         for restriction in &*row.restrictions {
+            if !balance.hears(list, position, restriction) {
+                continue;
+            }
             let (ruling, micros) = match restrictions::begin(&case, restriction, &row.about) {
                 Begun::Ruled(ruling, micros) => (ruling, micros),
                 Begun::Asking(asking, since) => self.wait_for(asking, since).await,
@@ -136,16 +142,15 @@ impl<'a> Walk<'a> {
             let permits = matches!(ruling.says, Says::Permit(_));
             let mut ruling = row.on_permit.applied(ruling);
             let inner = ruling.says.take_row();
-            let mut next = self.weigh(scales, list, restriction, warn, (ruling, micros));
+            self.weigh_ruling(balance, list, restriction, warn, (ruling, micros));
             if let Some(inner) = inner {
-                next = Box::pin(self.descend(scales, index, inner, warn)).await;
+                Box::pin(self.descend(balance, place, inner, warn)).await;
             }
             // Even a permit that says nothing ends the row.
-            if permits || next != Next::Restriction {
-                return next;
+            if permits || balance.next() != Next::Restriction {
+                return;
             }
         }
-        Next::Restriction
     }
 
     /// What the restriction at this place says, which was `begun`. Meanwhile all the others go on asking too.
@@ -200,7 +205,7 @@ impl Progress<'_> {
         for (position, restriction) in self.list.restrictions.iter().enumerate().skip(start) {
             let asks = restrictions::asks(&self.case, restriction, self.list.stage);
             if asks && (!restriction.early || *room == 0 || self.case.asker.is_busy()) {
-                may_end |= may_permit(restriction);
+                may_end |= restriction.may_permit();
                 continue;
             }
             let begun = self.take(position);
@@ -219,7 +224,7 @@ impl Progress<'_> {
                 Begun::Asking(..) => {
                     // What is local asks for the client's name where it must name it, which nobody counts before.
                     *room = room.saturating_sub(1);
-                    may_end |= may_permit(restriction);
+                    may_end |= restriction.may_permit();
                 }
             }
         }
@@ -251,16 +256,4 @@ fn poll(slot: &mut Option<Begun>, context: &mut Context<'_>) {
 /// Whether a restriction refuses for sure.
 fn refuses(restriction: &Restriction) -> bool {
     matches!(restriction.kind, Kind::Reject | Kind::Defer) && !restriction.warn
-}
-
-/// Whether a restriction can end its list in the sender's favour.
-fn may_permit(restriction: &Restriction) -> bool {
-    matches!(
-        restriction.kind,
-        Kind::PermitDnswlClient(_)
-            | Kind::PermitRhswlClient(_)
-            | Kind::PermitMxBackup
-            | Kind::CheckAccess(..)
-            | Kind::CheckPolicyService(_)
-    )
 }

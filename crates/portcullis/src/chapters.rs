@@ -28,9 +28,8 @@ impl Chapter<'_> {
 pub fn chapters<'a>(lists: &'a [List], findings: &'a [Finding], stage: Stage) -> Vec<Chapter<'a>> {
     let of = |name: &'a str| findings.iter().filter(move |finding| finding.list == name);
     let chapter = |list: &'a List| {
-        let found = of(list.name).map(Some).chain(std::iter::repeat(None));
-        let entries = list.restrictions.iter().map(|restriction| restriction.text).zip(found).collect();
-        Chapter { name: list.name, entries }
+        let restrictions: Vec<&str> = list.restrictions.iter().map(|restriction| restriction.text).collect();
+        Chapter { name: list.name, entries: beside(&restrictions, of(list.name)) }
     };
     let before: Vec<_> = of("").map(|finding| (finding.restriction, Some(finding))).collect();
     let first = (!before.is_empty()).then_some(Chapter { name: BEFORE, entries: before });
@@ -49,11 +48,66 @@ pub fn chapters_found<'a>(findings: &'a [Finding]) -> Vec<Chapter<'a>> {
     of_list.map(chapter).collect()
 }
 
+/// Each restriction with what it found, and behind it what those found that a row of its table names. Restrictions are
+/// left out in the middle, too: in shadow, where what they say would change nothing.
+fn beside<'a>(
+    restrictions: &[&'a str],
+    findings: impl Iterator<Item = &'a Finding>,
+) -> Vec<(&'a str, Option<&'a Finding>)> {
+    let mut findings = findings.peekable();
+    let mut entries = Vec::new();
+    for (position, restriction) in restrictions.iter().enumerate() {
+        let own = findings.next_if(|finding| finding.restriction == *restriction);
+        entries.push((*restriction, own));
+        let to_come = restrictions.get(position + 1..).unwrap_or_default();
+        while own.is_some()
+            && let Some(inner) = findings.next_if(|finding| !to_come.contains(&finding.restriction))
+        {
+            entries.push((inner.restriction, Some(inner)));
+        }
+    }
+    entries
+}
+
 /// Whether a list of this stage may have a say at `stage`.
 fn is_of(list: Stage, stage: Stage) -> bool {
     match stage {
         Stage::Data | Stage::EndOfData => list == stage,
         Stage::Etrn => list <= stage,
         Stage::Connect | Stage::Helo | Stage::Mail | Stage::Rcpt => list <= stage && list != Stage::Etrn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn findings_stand_beside_their_restrictions() {
+        let finding = |restriction| Finding {
+            list: "recipient",
+            stage: Stage::Rcpt,
+            restriction,
+            outcome: Outcome::Dunno,
+            evidence: Vec::new(),
+            micros: 0,
+        };
+        for (found, expected) in [
+            ("", "-a -b -c -b"),
+            ("a b", "a b -c -b"),
+            ("a b c b", "a b c b"),
+            // Not all were asked.
+            ("a c", "a -b c -b"),
+            // A row of a's table names others.
+            ("a x y b", "a x y b -c -b"),
+            ("a x", "a x -b -c -b"),
+        ] {
+            let findings: Vec<Finding> = found.split_whitespace().map(finding).collect();
+            let entries = beside(&["a", "b", "c", "b"], findings.iter());
+            let told = entries.iter().map(|(name, found)| found.map_or(format!("-{name}"), |_| (*name).into()));
+            assert_eq!(told.collect::<Vec<String>>().join(" "), expected, "{found}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use annotate_snippets::{Level, Renderer};
 use facts::Endpoint;
+use judge::Mode;
 use serde::Serialize;
 
 use crate::cli::{Answer, ConfigCommand, Global};
@@ -61,7 +62,8 @@ fn summary(settings: &judge::Settings, loaded: &Loaded) -> String {
     let relay = if settings.controls_relay() { "by us" } else { "left to Postfix" };
     let (policy, milter) = (&loaded.config.doors.policy, &loaded.config.doors.milter);
     let (policy, milter) = (sockets(&policy.listen), sockets(&milter.listen));
-    format!("{restrictions} restrictions, relay control {relay}, policy door {policy}, milter door {milter}")
+    let shadow = if loaded.config.judge.mode == Mode::Shadow { "in shadow, " } else { "" };
+    format!("{shadow}{restrictions} restrictions, relay control {relay}, policy door {policy}, milter door {milter}")
 }
 
 fn sockets(listen: &[Endpoint]) -> String {

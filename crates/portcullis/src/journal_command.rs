@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use doors::record::whole_json;
-use facts::{DecisionId, EmailAddress};
+use facts::{DecisionId, EmailAddress, Enforced};
 use store::journal::{Reader, Row};
 
 use crate::chapters::chapters_found;
@@ -164,6 +164,11 @@ fn tell(row: &Row, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     write!(out, "  {}", decision.reason)?;
     if let Some(restriction) = decision.restriction {
         write!(out, ": {}", visible(restriction))?;
+    }
+    match &decision.enforced {
+        Enforced::Whole => {}
+        Enforced::Nothing => write!(out, "  (in shadow: went on)")?,
+        Enforced::RelayControl(_) => write!(out, "  (in shadow: refused by relay control)")?,
     }
     Ok(writeln!(out)?)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use doors::Gate;
-use judge::Refreshed;
+use judge::{Mode, Refreshed};
 use net::Workers;
 use store::Store;
 use store::journal::Journal;
@@ -249,6 +249,9 @@ impl<'a> Server<'a> {
         for section in needing_restart(&self.loaded.config, &loaded.config) {
             tracing::warn!("what changed in [{section}] is taken on by a restart only");
         }
+        if self.loaded.config.judge.mode == Mode::Shadow && new.judge.mode == Mode::Enforce {
+            tracing::info!("no longer in shadow: what is decided is carried out");
+        }
         self.loaded = loaded;
         Ok(())
     }
@@ -275,6 +278,7 @@ impl<'a> Server<'a> {
             reject = decided.reject.load(Relaxed),
             hold = decided.hold.load(Relaxed),
             discard = decided.discard.load(Relaxed),
+            shadow = decided.shadow.load(Relaxed),
             dns_queries = asked.queries.load(Relaxed),
             dns_cache_hits = asked.cache_hits.load(Relaxed),
             malformed = policy.malformed.load(Relaxed) + milter.malformed.load(Relaxed),

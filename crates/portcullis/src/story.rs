@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use facts::{Certificate, ClientName, Decision, Deferral, Encryption, Facts, Finding, Outcome, Reason, Verdict};
+use facts::{
+    Certificate, ClientName, Decision, Deferral, Encryption, Enforced, Facts, Finding, Outcome, Reason, Verdict,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -164,6 +166,9 @@ fn tell_end(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
     if let Some(reply) = &decision.reply {
         told(out, "reply", visible(&reply.to_string()))?;
     }
+    if let Some(words) = shadow_told(&decision.enforced) {
+        told(out, "in shadow", visible(&words))?;
+    }
     for action in &decision.actions {
         told(out, "action", visible(&action.to_string()))?;
     }
@@ -181,6 +186,15 @@ fn tell_end(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
     match hint(decision.reason).filter(|_| decision.verdict != Verdict::Permit) {
         Some(hint) => told(out, "what to do", wrapped(hint)),
         None => Ok(()),
+    }
+}
+
+/// What becomes of mail that is decided on in shadow.
+fn shadow_told(enforced: &Enforced) -> Option<String> {
+    match enforced {
+        Enforced::Whole => None,
+        Enforced::Nothing => Some("nothing of this is carried out: the mail goes on".into()),
+        Enforced::RelayControl(refusal) => Some(format!("relay control is enforced all the same: {}", refusal.reply)),
     }
 }
 

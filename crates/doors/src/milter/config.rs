@@ -42,6 +42,9 @@ pub struct Config {
     #[serde(with = "facts::duration")]
     #[schemars(with = "String")]
     pub stop_grace: Duration,
+    /// Whether a message that is taken gets a header `X-Portcullis` with what was decided on it, and loses those of that
+    /// name that it came with.
+    pub verdict_header: bool,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(2 * 60 * 60),
             deadline: Duration::from_secs(15),
             stop_grace: Duration::from_secs(10),
+            verdict_header: false,
         }
     }
 }

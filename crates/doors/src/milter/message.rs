@@ -1,7 +1,9 @@
 //! One message on its way: what the decisions on its recipients want done with it, once it is whole.
 
-use facts::{Decision, EmailAddress, MessageAction, Recipient, Verdict};
-use wire::milter::{Change, Reply, Terms};
+use facts::{Decision, Effect, EmailAddress, MessageAction, Recipient, Verdict};
+use wire::milter::{Change, Header, Reply, Terms};
+
+use super::verdict_header::VerdictHeader;
 
 /// The recipients of one message; further ones must come with another (Postfix: `smtpd_recipient_limit`).
 pub(super) const RECIPIENTS_MAX: usize = 1000;
@@ -22,17 +24,34 @@ pub(super) struct Message {
     bcc: Vec<EmailAddress>,
     /// To whom it is sent instead of its recipients: the last word counts, as with Postfix.
     redirect: Option<EmailAddress>,
+    /// What its recipients are told of all that, where the administrator wants it.
+    verdict_header: Option<VerdictHeader>,
 }
 
 impl Message {
+    /// A message that has just begun.
+    pub(super) fn new(has_verdict_header: bool) -> Self {
+        Self { verdict_header: has_verdict_header.then(VerdictHeader::default), ..Self::default() }
+    }
+
+    /// Looks at one of its headers.
+    pub(super) fn hear(&mut self, header: &Header<'_>) {
+        if let Some(verdict_header) = &mut self.verdict_header {
+            verdict_header.hear(header);
+        }
+    }
+
     /// Remembers what a decision that lets it go on wants done with it. Mail servers want to know of all that at its end
     /// only.
     pub(super) fn take(&mut self, decision: &Decision) {
-        let Decision { id, verdict, restriction, actions, .. } = decision;
-        if *verdict == Verdict::Hold {
+        let (Decision { id, restriction, .. }, Effect { verdict, actions, .. }) = (decision, decision.effect());
+        if let Some(verdict_header) = &mut self.verdict_header {
+            verdict_header.tell(decision);
+        }
+        if verdict == Verdict::Hold {
             self.hold.get_or_insert_with(|| format!("{}; id={id}", restriction.unwrap_or_default()));
         }
-        self.discard |= *verdict == Verdict::Discard;
+        self.discard |= verdict == Verdict::Discard;
         for action in actions {
             let is_full = self.prepended.len() + self.bcc.len() >= ACTIONS_MAX;
             match action {
@@ -49,6 +68,13 @@ impl Message {
     pub(super) fn push_end(&self, terms: Terms, out: &mut Vec<u8>) {
         if self.discard {
             return terms.push_reply(Reply::Discard, out);
+        }
+        if let Some(verdict_header) = &self.verdict_header {
+            if verdict_header.is_flooded() {
+                let reply = facts::Reply::new(554, "5.6.0", "Too many X-Portcullis headers");
+                return terms.push_reply(Reply::Code(&reply), out);
+            }
+            verdict_header.push(terms, out);
         }
         for (index, header) in (0..).zip(&self.prepended) {
             if let Some((name, value)) = header.split_once(':') {

@@ -20,6 +20,8 @@ pub(super) struct Session {
     message: Option<Message>,
     /// Whether a message was begun.
     had_message: bool,
+    /// Whether messages are to have an `X-Portcullis` header.
+    has_verdict_header: bool,
 }
 
 /// Whose session it is.
@@ -57,6 +59,11 @@ pub(super) enum Asks {
 pub(super) struct OutOfTurn(Event);
 
 impl Session {
+    /// A session of which nothing is known. `has_verdict_header`: whether messages are to have an `X-Portcullis` header.
+    pub(super) fn new(has_verdict_header: bool) -> Self {
+        Self { has_verdict_header, ..Self::default() }
+    }
+
     /// Takes a command on.
     ///
     /// # Errors
@@ -110,7 +117,13 @@ impl Session {
                 Asks::Nothing
             }
             Command::Quit => Asks::End,
-            Command::Unknown(_) | Command::Header(_) | Command::EndOfHeaders | Command::Body(_) => Asks::Nothing,
+            Command::Header(header) => {
+                if let Some(message) = &mut self.message {
+                    message.hear(header);
+                }
+                Asks::Nothing
+            }
+            Command::Unknown(_) | Command::EndOfHeaders | Command::Body(_) => Asks::Nothing,
         })
     }
 
@@ -146,7 +159,7 @@ impl Session {
         self.encrypt();
         self.had_message = true;
         let sasl_username = self.told.sasl_username();
-        self.message = Some(Message::default());
+        self.message = Some(Message::new(self.has_verdict_header));
         if let Who::Client(facts) = &mut self.who {
             facts.envelope = Some(Envelope { sender: EmailAddress::new(&path.address), recipient_count: None });
             facts.sasl_username = sasl_username;

@@ -11,6 +11,8 @@ use super::message::{ACTIONS_MAX, RECIPIENTS_MAX};
 use super::*;
 use crate::testing;
 
+mod shadow;
+
 /// Everything that Postfix offers.
 const OFFER: &[u8] = b"\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
 
@@ -23,12 +25,12 @@ pub(crate) struct Service {
 }
 
 async fn service(lists: &str) -> Service {
-    serve(testing::gate(testing::settings(lists))).await
+    serve(testing::gate(testing::settings(lists)), Config::default()).await
 }
 
 /// The door before this gate.
-pub(crate) async fn serve((gate, lines): (Arc<Gate>, Arc<Mutex<Vec<String>>>)) -> Service {
-    let door = Arc::new(Door { gate, config: Config::default(), testing: true });
+pub(crate) async fn serve((gate, lines): (Arc<Gate>, Arc<Mutex<Vec<String>>>), config: Config) -> Service {
+    let door = Arc::new(Door { gate, config, testing: true });
     let (listeners, endpoint) = testing::listen("inet:127.0.0.1:0".parse().unwrap()).await;
     let Endpoint::Inet { host, port } = endpoint else { panic!("no port") };
     let stop = CancellationToken::new();

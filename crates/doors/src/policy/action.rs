@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use facts::{Decision, DecisionId, Deferral, Reply, Verdict};
+use facts::{Decision, DecisionId, Deferral, Effect, Reply, Verdict};
 use wire::policy::{ProtocolState, Request};
 
 use super::Permit;
@@ -19,12 +19,14 @@ pub(super) fn action(
     permit: Permit,
 ) -> Option<Cow<'static, str>> {
     let prefix = Prefix::new(request, state);
-    let id = decision.id;
+    let (id, Effect { verdict, reply, deferral, actions }) = (decision.id, decision.effect());
     let refusal = |verb: &str, reply: &Reply| prefix.refusal(verb, reply, id).into();
-    Some(match (decision.verdict, &decision.deferral, &decision.reply) {
+    Some(match (verdict, deferral, reply) {
         (Verdict::Permit, Deferral::IfReject(reply), _) => refusal("DEFER_IF_REJECT", reply),
+        // Whom we would not have let pass in shadow is Postfix's to judge: OK would skip its own restrictions.
+        (Verdict::Permit, ..) if decision.verdict != Verdict::Permit => Permit::Dunno.action().into(),
         // A policy reply has room for one: the log tells of the others.
-        (Verdict::Permit, ..) => match decision.actions.first() {
+        (Verdict::Permit, ..) => match actions.first() {
             Some(action) => action.to_string().into(),
             None => permit.action().into(),
         },
@@ -41,9 +43,10 @@ pub(super) fn action(
 ///
 /// A message that is thrown away stays so: nobody is to be asked about it any more.
 pub(super) fn carry_out(decision: &mut Decision) {
-    match (decision.verdict, &decision.deferral) {
+    let Effect { verdict, deferral, actions, .. } = decision.effect();
+    match (verdict, deferral) {
         (Verdict::Hold, _) => decision.verdict = Verdict::Permit,
-        (Verdict::Permit, Deferral::None) if !decision.actions.is_empty() => drop(decision.actions.remove(0)),
+        (Verdict::Permit, Deferral::None) if !actions.is_empty() => drop(decision.actions.remove(0)),
         _ => {}
     }
 }
@@ -101,7 +104,7 @@ impl<'a> Prefix<'a> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use facts::{MessageAction, Reason, Stage};
+    use facts::{Enforced, MessageAction, Reason, Refusal, Stage};
 
     use super::*;
 
@@ -119,6 +122,7 @@ mod tests {
             actions: Vec::new(),
             findings: Vec::new(),
             dns_queries: 0,
+            enforced: Enforced::Whole,
         }
     }
 
@@ -159,6 +163,37 @@ mod tests {
             let decision = Decision { actions: actions.clone(), ..decision(verdict, Deferral::None, "no") };
             let found = action(&decision, &request(), ProtocolState::Rcpt, Permit::Ok).unwrap();
             assert!(found.starts_with(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn in_shadow_nothing_is_carried_out_but_relay_control() {
+        let refusal = |code, deferral| {
+            Enforced::RelayControl(Refusal { reply: Reply::new(code, "5.7.1", "no relay"), deferral }.into())
+        };
+        let later = || Deferral::IfReject(Reply::new(450, "4.7.1", "listed?"));
+        let actions = vec![MessageAction::Prepend("X-A: b".into())];
+        for (verdict, deferral, enforced, expected) in [
+            (Verdict::Permit, Deferral::None, Enforced::Nothing, "OK"),
+            (Verdict::Permit, later(), Enforced::Nothing, "OK"),
+            (Verdict::Reject, Deferral::None, Enforced::Nothing, "DUNNO"),
+            (Verdict::Defer, Deferral::IfPermit, Enforced::Nothing, "DUNNO"),
+            (Verdict::Hold, Deferral::None, Enforced::Nothing, "DUNNO"),
+            (Verdict::Discard, Deferral::None, Enforced::Nothing, "DUNNO"),
+            (Verdict::Discard, Deferral::None, refusal(554, Deferral::None), "554 5.7.1 no relay; id=0000000000001"),
+            (
+                Verdict::Reject,
+                Deferral::None,
+                refusal(450, Deferral::IfPermit),
+                "DEFER_IF_PERMIT 4.7.1 no relay; id=0000000000001",
+            ),
+        ] {
+            let decision = Decision { enforced, actions: actions.clone(), ..decision(verdict, deferral, "no") };
+            assert_eq!(
+                action(&decision, &request(), ProtocolState::Rcpt, Permit::Ok).unwrap(),
+                expected,
+                "{decision:?}"
+            );
         }
     }
 

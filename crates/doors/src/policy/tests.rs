@@ -122,6 +122,26 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn in_shadow_postfix_goes_on() {
+    let service = service("[]", Config::default()).await;
+    let mut client = service.connect().await;
+    for (recipient, expected) in [
+        ("reject", "action=DUNNO\n\n"),
+        ("defer_if_permit", "action=DUNNO\n\n"),
+        ("check_sender_access inline:{b.example=DISCARD}", "action=DUNNO\n\n"),
+        ("check_sender_access inline:{{b.example=PREPEND X-A: b}}", "action=DUNNO\n\n"),
+        ("reject, reject_unauth_destination", "action=554 5.7.1 <r@example.com>: Relay access denied; id="),
+    ] {
+        let settings = testing::settings_in("shadow", &format!("recipient = \"{recipient}\""));
+        service.door.gate.settings.store(settings);
+        let reply = client.ask(&request("")).await;
+        assert!(reply.starts_with(expected), "{recipient}: {reply}");
+    }
+    assert_eq!(client.ask(b"no request\n\n").await, FAILURE);
+    assert!(service.lines.lock().unwrap().iter().all(|line| line.contains(" mode=shadow ")));
+}
+
+#[tokio::test]
 async fn a_refusal_carries_its_id() {
     let service = service("[\"reject\"]", Config::default()).await;
     let mut client = service.connect().await;

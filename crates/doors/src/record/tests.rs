@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
 use facts::{
-    Client, ClientName, Decision, DecisionId, Deferral, Envelope, Evidence, Facts, Finding, Greeting, Outcome, Reason,
-    Recipient, Reply, Stage, Verdict,
+    Client, ClientName, Decision, DecisionId, Deferral, Enforced, Envelope, Evidence, Facts, Finding, Greeting,
+    Outcome, Reason, Recipient, Refusal, Reply, Stage, Verdict,
 };
 
 use super::*;
@@ -45,6 +45,7 @@ fn rejected(text: &str, evidence: &str) -> Decision {
             micros: 42,
         }],
         dns_queries: 1,
+        enforced: Enforced::Whole,
     }
 }
 
@@ -117,6 +118,7 @@ fn a_line_for_machines() {
             "recipient": "c@example.com",
             "verdict": "reject",
             "reply": "554 5.7.1 Service unavailable",
+            "shadow": false,
             "stage": "rcpt",
             "restriction": "reject_rbl_client zen.example",
             "reason": "block_listed",
@@ -131,6 +133,24 @@ fn a_line_for_machines() {
             "micros": 57,
         })
     );
+}
+
+#[test]
+fn lines_in_shadow() {
+    let text = "<d@x>: Relay access denied";
+    let refusal = Refusal { reply: Reply::new(554, "5.7.1", text), deferral: Deferral::None };
+    for (enforced, told, json) in [
+        (Enforced::Nothing, "nothing".to_owned(), serde_json::Value::Null),
+        (Enforced::RelayControl(refusal.into()), format!("\"554 5.7.1 {text}\""), format!("554 5.7.1 {text}").into()),
+    ] {
+        let (decision, facts) = (Decision { enforced, ..rejected("no", "listed") }, facts("x", "", "c@example.com"));
+        let human = line(Format::Human, &facts, &decision);
+        assert!(human.contains(" verdict=reject mode=shadow reason="), "{human}");
+        assert!(human.contains(&format!(" reply=\"554 5.7.1 no\" enforced={told} dns_queries=")), "{human}");
+        let object: serde_json::Value = serde_json::from_str(&line(Format::Json, &facts, &decision)).unwrap();
+        assert_eq!((&object["verdict"], &object["shadow"]), (&"reject".into(), &true.into()));
+        assert_eq!(object["enforced"], json);
+    }
 }
 
 #[test]

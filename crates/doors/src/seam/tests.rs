@@ -205,16 +205,33 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Neither door carries out what it decides, nor leaves it to the other.
+const IN_SHADOW: Case = Case {
+    name: "in shadow",
+    more: "",
+    dialogue: &[
+        HELO,
+        MAIL,
+        ("policy RCPT sender=a@s recipient=marked@r", "DUNNO"),
+        ("milter R marked@r", "c"),
+        ("policy RCPT sender=a@s recipient=some@r", "DUNNO"),
+        ("milter R some@r", "c"),
+        ("milter E", "c"),
+    ],
+    decisions: 2,
+};
+
 #[tokio::test]
 async fn a_session_is_judged_once() {
     for case in CASES {
-        check(case).await;
+        check("enforce", case).await;
     }
+    check("shadow", &IN_SHADOW).await;
 }
 
-async fn check(Case { name, more, dialogue, decisions }: &Case) {
-    let gate = testing::gate(testing::settings(&format!("{more}{LISTS}")));
-    let milter = milter::serve(gate.clone()).await;
+async fn check(mode: &str, Case { name, more, dialogue, decisions }: &Case) {
+    let gate = testing::gate(testing::settings_in(mode, &format!("{more}{LISTS}")));
+    let milter = milter::serve(gate.clone(), crate::milter::Config::default()).await;
     let policy = policy::serve(gate.clone(), crate::policy::Config::default(), true).await;
     let macros = [MACROS, b"{daemon_addr}\x00192.0.2.25\0{daemon_port}\x0025\0"].concat();
     let (mut milter, mut policy) = (milter.connect(&macros, CLIENT).await, policy.connect().await);

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::case::Case;
+use crate::config::Mode;
 use crate::ruling::Ruling;
 
-/// Waits, but no longer than the decision may take. It has no say.
+/// Waits, but no longer than the decision may take, and not in shadow. It has no say.
 pub(super) async fn sleep(case: &Case, duration: Duration) -> Ruling {
     let ruling = Ruling::dunno();
-    match case.outside.sleep(duration) {
+    let is_enforced = case.settings.mode == Mode::Enforce;
+    match is_enforced.then(|| case.outside.sleep(duration)).flatten() {
         None => ruling.noting(format!("would wait {}", facts::duration::format(duration))),
         Some(pause) => match case.asker.in_time(pause).await {
             Some(()) => ruling,

@@ -21,7 +21,7 @@ good.example.bl.example A 127.0.0.2
 mail.good.example.bl.example A 127.0.0.2
 ";
 
-/// Settings with each restriction by itself, before greylisting, as a warning too.
+/// Settings with each restriction by itself, before greylisting, as a warning too, and in shadow.
 fn configurations() -> impl Iterator<Item = Arc<Settings>> {
     let table = "inline:{{192.0.2.9=REJECT}, {good.example=450 4.7.1 later}, {mail.good.example=OK}, {c@ours.example=PREPEND X: y}}";
     let with_argument = move |name: &str, argument| match argument {
@@ -34,9 +34,13 @@ fn configurations() -> impl Iterator<Item = Arc<Settings>> {
     // Greylisting follows each.
     let others = RESTRICTIONS.iter().filter(|entry| entry.name != "check_greylist");
     let texts = others.flat_map(move |entry| with_argument(entry.name, entry.argument));
-    texts.flat_map(|text| [text.clone(), format!("warn_if_reject {text}")]).map(|text| {
+    let texts = texts
+        .flat_map(|text| [(text.clone(), "enforce"), (format!("warn_if_reject {text}"), "enforce"), (text, "shadow")]);
+    texts.map(|(text, mode)| {
         let nothing = "client = []\nhelo = []\nsender = []\nrelay = []\n";
-        settings(&format!("{CONFIG}[restrictions]\n{nothing}recipient = [\"{text}\", \"check_greylist\", \"defer\"]\n"))
+        let recipient =
+            format!("recipient = [\"{text}\", \"check_greylist\", \"defer\", \"reject_unauth_destination\"]\n");
+        settings(&format!("mode = \"{mode}\"\n{CONFIG}[restrictions]\n{nothing}{recipient}"))
     })
 }
 

@@ -64,7 +64,7 @@ pub enum JournalCommand {
         /// Until when
         #[arg(long, value_name = "TIME", value_parser = moment)]
         until: Option<SystemTime>,
-        /// Print one JSON object on a line for each hour, verdict, reason, restriction and list
+        /// Print one JSON object on a line for each hour, verdict, mode, reason, restriction and list
         #[arg(long)]
         json: bool,
     },

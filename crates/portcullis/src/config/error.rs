@@ -11,8 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the design that come with later versions: their keys are known, and refused with that word.
-const UNBUILT: [&str; 10] =
-    ["spf", "dkim", "arc", "dmarc", "jails", "firewall", "dashboard", "reports", "smtp", "shadow"];
+const UNBUILT: [&str; 9] = ["spf", "dkim", "arc", "dmarc", "jails", "firewall", "dashboard", "reports", "smtp"];
 
 /// One thing that is wrong in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 struct Told<'a> {
     hour: Timestamp,
     verdict: Verdict,
+    shadow: bool,
     reason: Reason,
     restriction: Option<&'a str>,
     list: Option<&'a str>,
@@ -45,8 +46,10 @@ pub(super) fn tell(
         }
     } else {
         tell_table(&counts, out)?;
+        let in_shadow = |count: &Count| if count.shadow { count.verdict.to_string() } else { String::new() };
         for (title, of) in [
-            ("by reason", (|count: &Count| count.reason.to_string()) as fn(&Count) -> String),
+            ("in shadow, by verdict", in_shadow as fn(&Count) -> String),
+            ("by reason", |count| count.reason.to_string()),
             ("by restriction", |count| visible(count.restriction).into_owned()),
             ("by DNS list", |count| visible(count.list).into_owned()),
         ] {
@@ -58,10 +61,10 @@ pub(super) fn tell(
 
 impl<'a> Told<'a> {
     fn new(count: &'a Count) -> anyhow::Result<Self> {
-        let &Count { hour, verdict, reason, restriction, list, count } = count;
+        let &Count { hour, verdict, shadow, reason, restriction, list, count } = count;
         let named = |name: &'a str| Some(name).filter(|name| !name.is_empty());
         let (restriction, list) = (named(restriction), named(list));
-        Ok(Self { hour: hour.try_into()?, verdict, reason, restriction, list, count })
+        Ok(Self { hour: hour.try_into()?, verdict, shadow, reason, restriction, list, count })
     }
 }
 

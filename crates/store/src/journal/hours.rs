@@ -32,8 +32,10 @@ const UNFINISHED: &str = "unfinished";
 pub struct Count {
     /// When the hour began.
     pub hour: SystemTime,
-    /// The verdict.
+    /// The verdict; of decisions in shadow the one that would have counted.
     pub verdict: Verdict,
+    /// Whether they were taken in shadow.
+    pub shadow: bool,
     /// Why.
     pub reason: Reason,
     /// The restriction that settled it; empty where none did, `other` where there were too many.
@@ -50,6 +52,7 @@ pub(crate) struct Kind {
     /// Since 1970.
     hour: u64,
     verdict: Verdict,
+    shadow: bool,
     reason: Reason,
     restriction: &'static str,
     list: &'static str,
@@ -62,6 +65,7 @@ impl Kind {
         Self {
             hour: decision.time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / HOUR),
             verdict: decision.verdict,
+            shadow: decision.enforced.is_shadow(),
             reason: decision.reason,
             restriction: decision.restriction.unwrap_or_default(),
             list: row.settling_list().map_or("", kept),
@@ -76,7 +80,7 @@ struct Counted {
 }
 
 fields! {
-    Kind { hour, verdict, reason, restriction, list }
+    Kind { hour, verdict, shadow, reason, restriction, list }
     Counted { kind, count }
 }
 
@@ -172,9 +176,9 @@ pub(crate) fn counts(directory: &Path, mut complain: impl FnMut(&Path, &str)) ->
 
 impl Counted {
     fn told(self) -> Option<Count> {
-        let Self { kind: Kind { hour, verdict, reason, restriction, list }, count } = self;
+        let Self { kind: Kind { hour, verdict, shadow, reason, restriction, list }, count } = self;
         let hour = UNIX_EPOCH.checked_add(Duration::from_secs(hour.checked_mul(HOUR)?))?;
-        Some(Count { hour, verdict, reason, restriction, list, count })
+        Some(Count { hour, verdict, shadow, reason, restriction, list, count })
     }
 }
 

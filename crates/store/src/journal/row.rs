@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use facts::{
-    Allowance, Certificate, Client, ClientName, Decision, Deferral, DnsAnswer, DnsFailure, Encryption, Envelope,
-    Evidence, Facts, Greeting, Greylisted, MessageAction, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage,
-    Verdict,
+    Allowance, Certificate, Client, ClientName, Decision, Deferral, DnsAnswer, DnsFailure, Encryption, Enforced,
+    Envelope, Evidence, Facts, Greeting, Greylisted, MessageAction, Outcome, Reason, Recipient, Record, RecordType,
+    Refusal, Reply, Stage, Verdict,
 };
 
 use super::codec::{Field, In, Out, choices, fields};
@@ -49,7 +49,9 @@ impl Row {
 // The first eight octets of a row are the id, so that it is found without reading the rest.
 fields! {
     Row { decision, door, stage, facts, elapsed, settings }
-    Decision { id, time, verdict, reply, deferral, stage, restriction, reason, actions, findings, dns_queries }
+    Decision { id, time, verdict, reply, deferral, stage, restriction, reason, actions, findings, dns_queries,
+               enforced }
+    Refusal { reply, deferral }
     Reply { code, enhanced, text }
     DnsAnswer { name, record_type, result }
     Facts { client, greeting, sasl_username, envelope, recipient, etrn_domain, instance }
@@ -61,6 +63,7 @@ fields! {
 }
 
 choices! {
+    Enforced { 0 => Whole, 1 => Nothing, 2 => RelayControl(refusal) }
     Deferral { 0 => None, 1 => IfPermit, 2 => IfReject(reply) }
     MessageAction { 0 => Filter(text), 1 => Redirect(text), 2 => Bcc(text), 3 => Prepend(text) }
     ClientName { 0 => Known(name), 1 => Unknown, 2 => Unclear }

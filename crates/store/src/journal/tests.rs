@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use facts::{
-    Client, ClientName, Decision, DecisionId, Deferral, DnsAnswer, DnsFailure, EmailAddress, Envelope, Evidence, Facts,
-    Finding, Greeting, Greylisted, Outcome, Reason, Recipient, Record, RecordType, Reply, Stage, Verdict,
+    Client, ClientName, Decision, DecisionId, Deferral, DnsAnswer, DnsFailure, EmailAddress, Enforced, Envelope,
+    Evidence, Facts, Finding, Greeting, Greylisted, Outcome, Reason, Recipient, Record, RecordType, Refusal, Reply,
+    Stage, Verdict,
 };
 
 use super::segment::{SEGMENTS, list};
@@ -53,6 +54,7 @@ fn row(number: u32, now: SystemTime) -> Row {
                 micros: 7,
             }],
             dns_queries: 0,
+            enforced: Enforced::Whole,
         },
         door: "policy",
         stage: Stage::Rcpt,

@@ -9,7 +9,18 @@ fn told(row: &Row) -> String {
 #[test]
 fn what_was_written_is_read() {
     let state = tempfile::tempdir().unwrap();
-    let rows = [row(1, time(1_793_527_200)), long_row(2, time(1_793_527_201))];
+    let refusal = Refusal { reply: Reply::new(554, "5.7.1", "no relay"), deferral: Deferral::None };
+    let in_shadow = |number, enforced| {
+        let mut row = row(number, time(1_793_527_202));
+        row.decision.enforced = enforced;
+        row
+    };
+    let rows = [
+        row(1, time(1_793_527_200)),
+        long_row(2, time(1_793_527_201)),
+        in_shadow(3, Enforced::Nothing),
+        in_shadow(4, Enforced::RelayControl(refusal.into())),
+    ];
     let journal = open(state.path());
     rows.iter().for_each(|row| journal.append(row));
     journal.close();
@@ -126,18 +137,25 @@ fn decisions_are_counted_by_the_hour() {
         for (after, is_listed) in rows {
             let now = hour + Duration::from_secs(after);
             journal.append(&if is_listed { listed(1, now) } else { row(1, now) });
+            let mut in_shadow = row(1, now);
+            in_shadow.decision.enforced = Enforced::Nothing;
+            journal.append(&in_shadow);
         }
     }
     let counts = reader(state.path()).counts().unwrap();
     let told = counts.iter().map(|count| {
-        (count.hour.duration_since(hour).unwrap().as_secs(), count.verdict, count.restriction, count.list, count.count)
+        let since = count.hour.duration_since(hour).unwrap().as_secs();
+        (since, count.verdict, count.shadow, count.restriction, count.list, count.count)
     });
     assert_eq!(
         Vec::from_iter(told),
         [
-            (0, Verdict::Defer, "check_greylist", "", 3),
-            (3_600, Verdict::Reject, "reject_rbl_client bl.example", "bl.example", 1),
-            (46_800, Verdict::Defer, "check_greylist", "", 2),
+            (0, Verdict::Defer, false, "check_greylist", "", 3),
+            (0, Verdict::Defer, true, "check_greylist", "", 3),
+            (3_600, Verdict::Defer, true, "check_greylist", "", 1),
+            (3_600, Verdict::Reject, false, "reject_rbl_client bl.example", "bl.example", 1),
+            (46_800, Verdict::Defer, false, "check_greylist", "", 2),
+            (46_800, Verdict::Defer, true, "check_greylist", "", 2),
         ]
     );
 }
