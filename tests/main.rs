@@ -9,6 +9,7 @@ mod explain;
 mod greylist;
 mod journal;
 mod kill;
+mod milter_clients;
 mod policy_service;
 mod postfix;
 mod serve;
