@@ -12,6 +12,7 @@ mod kill;
 mod milter_clients;
 mod policy_service;
 mod postfix;
+mod sendmail;
 mod serve;
 mod shadow;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::peers::{PYTHON_MODULES, Peer, present, program};
+use crate::support::peers::{PEERS, Peer, present, program};
 use crate::support::program::Server;
 use crate::support::project;
 
@@ -23,9 +23,9 @@ end_of_data = ["check_sender_access inline:{{end@example.org = REJECT not that}}
 /// The PyPI package: whole replies, each version, what no mail server should say.
 #[test]
 fn the_pypi_package_miltertest_speaks_every_stage() {
-    if present("milter_clients::pypi", &[Peer::Program("python3"), Peer::PythonModule("miltertest")]) {
+    if present("milter_clients::pypi", &[Peer::Program("python3"), Peer::Fetched("python/miltertest")]) {
         let mut client = Command::new(program("python3").unwrap());
-        client.env("PYTHONPATH", project(PYTHON_MODULES)).env("PYTHONDONTWRITEBYTECODE", "1");
+        client.env("PYTHONPATH", project(PEERS).join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
         speak(client.arg(project("tests/milter_clients/dialogues.py")), |_, endpoint| endpoint);
     }
 }

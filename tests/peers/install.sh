@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what the tests need beside Rust, where it is missing: Postfix with its pcre tables, postgrey, miltertest
-# (OpenDKIM's, and the Python package of that name), Redis, openssl, ip(8) for network namespaces, and mount(8) and
+# (OpenDKIM's, and the Python package of that name), Sendmail, Redis, openssl, ip(8) for network namespaces, and mount(8) and
 # mkfs.ext4(8) for disks that are filled and broken.
 #
 # As root on Debian it does so; anywhere else it says what the tests will skip, which is no failure but under CI=true.
-# What is Python's goes into target/peers/python, whoever runs it.
+# What is no package of Debian's, and Sendmail, which excludes Postfix as one, goes into target/peers.
 # The Postfix that it installs gets no configuration and is not started: the tests run their own.
 set -eu
 
@@ -12,6 +12,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 here=$(dirname "$0")
 modules=$here/../../target/peers/python
+sendmail=$here/../../target/peers/sendmail
 
 missing=
 command -v postfix >/dev/null || missing="$missing postfix"
@@ -23,6 +24,11 @@ command -v openssl >/dev/null || missing="$missing openssl"
 command -v ip >/dev/null || missing="$missing iproute2"
 command -v mount >/dev/null || missing="$missing mount"
 command -v mkfs.ext4 >/dev/null || missing="$missing e2fsprogs"
+command -v m4 >/dev/null || missing="$missing m4"
+# What Sendmail is linked with, and nobody else may have asked for.
+for library in libldap-2.5.so.0:libldap-2.5-0 liblockfile.so.1:liblockfile1 libnsl.so.2:libnsl2 libwrap.so.0:libwrap0; do
+    ls /usr/lib/*/"${library%:*}" >/dev/null 2>&1 || missing="$missing ${library#*:}"
+done
 if ! cmp -s "$here/requirements.txt" "$modules/requirements.txt"; then
     python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
 fi
@@ -61,6 +67,17 @@ install_modules() {
         cp "$here/requirements.txt" "$modules/"
 }
 
+unpack_sendmail() {
+    if [ -e "$sendmail" ]; then return; fi
+    fetched=$(mktemp -d)
+    download() { (cd "$fetched" && apt-get download sendmail-bin sendmail-cf); }
+    download || { apt-get update && download; } || return 1
+    for package in "$fetched"/*.deb; do dpkg -x "$package" "$fetched/root" || return 1; done
+    # It need not write what only the group mail may.
+    chmod g-s "$fetched"/root/usr/libexec/sendmail/*
+    mkdir -p "$(dirname "$sendmail")" && mv "$fetched/root" "$sendmail" && rm -r "$fetched"
+}
+
 if [ "$(id -u)" -ne 0 ]; then
     skip "not root" "tests in network namespaces and on disks of their own"
 fi
@@ -73,4 +90,5 @@ if [ -n "$missing" ]; then
         install_packages || skip "apt-get failed" "tests that need$missing"
     fi
 fi
+unpack_sendmail || skip "apt-get failed" "tests that need Sendmail"
 install_modules || skip "pip failed" "tests that need the Python package miltertest"

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::milter::{BLOCKED, GOOD, HELLO, LISTED, MESSAGE, PATIENCE, ZONE, compare, connect, queue_id, talk};
+use super::milter::{BLOCKED, GOOD, HELLO, LISTED, MESSAGE, PATIENCE, ZONE, connect, queue_id};
 use crate::support::dns::FakeDns;
 use crate::support::netns;
 use crate::support::peers::Peer;
 use crate::support::postfix::{Postfix, Service};
 use crate::support::program::{Server, journal};
-use crate::support::smtp::Reply;
+use crate::support::smtp::{Reply, compare, talk};
 use crate::support::wait_for;
 use crate::support::zone::Zone;
 

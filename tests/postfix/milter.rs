@@ -11,7 +11,7 @@ use crate::support::netns;
 use crate::support::peers::Peer;
 use crate::support::postfix::{Postfix, Service};
 use crate::support::program::Server;
-use crate::support::smtp::{Reply, Session};
+use crate::support::smtp::{Reply, Session, compare, talk};
 use crate::support::wait_for;
 use crate::support::zone::Zone;
 
@@ -87,27 +87,6 @@ fn postfix() -> Postfix {
 pub(super) fn connect(client: &str, port: u16) -> (Session, Reply) {
     let client: IpAddr = client.parse().unwrap();
     Session::connect(client, Postfix::address(client, port)).unwrap()
-}
-
-/// Says each line and compares the reply with what is expected: of a refusal the whole, with `ID` in place of an id.
-pub(super) fn talk(session: &mut Session, lines: &[(&str, &str)]) {
-    for (line, expected) in lines {
-        let reply = session.say(line).unwrap();
-        compare(line, &reply, expected);
-    }
-}
-
-pub(super) fn compare(line: &str, reply: &Reply, expected: &str) {
-    let reply = reply.to_string();
-    let text = match reply.rsplit_once("; id=") {
-        Some((text, id)) => {
-            assert_eq!(id.len(), 13, "{line}: {reply}");
-            format!("{text}; id=ID")
-        }
-        None => reply,
-    };
-    let is_refusal = expected.starts_with(['4', '5']);
-    assert!(if is_refusal { text == expected } else { text.starts_with(expected) }, "{line}: {text}, not {expected}");
 }
 
 /// The queue id in Postfix's answer to the end of a message.

@@ -17,6 +17,7 @@ pub mod program;
 pub mod random;
 pub mod redis;
 pub mod sasl;
+pub mod sendmail;
 pub mod smtp;
 pub mod tls;
 pub mod zone;

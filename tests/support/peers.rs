@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::{aloud, project};
 
-/// Where `tests/peers/install.sh` puts modules of Python, for `PYTHONPATH`.
-pub const PYTHON_MODULES: &str = "target/peers/python";
+/// Where `tests/peers/install.sh` puts what is not installed as a package.
+pub const PEERS: &str = "target/peers";
 
 /// Something outside of the project that a test needs.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,8 @@ pub enum Peer {
     Root,
     /// A program, found in `PATH` or in the directories of the administrator's programs.
     Program(&'static str),
-    /// A module of Python in [`PYTHON_MODULES`].
-    PythonModule(&'static str),
+    /// A file or a folder in [`PEERS`].
+    Fetched(&'static str),
     /// Data beside the project's tree.
     Data(&'static str),
 }
@@ -48,7 +48,7 @@ impl Peer {
         match self {
             Self::Root => rustix::process::geteuid().is_root(),
             Self::Program(name) => program(name).is_some(),
-            Self::PythonModule(name) => project(PYTHON_MODULES).join(name).is_dir(),
+            Self::Fetched(path) => project(PEERS).join(path).exists(),
             Self::Data(path) => beside(path).exists(),
         }
     }
@@ -57,7 +57,7 @@ impl Peer {
         match self {
             Self::Root => "root".into(),
             Self::Program(name) => format!("the program {name}"),
-            Self::PythonModule(name) => format!("the Python module {name}"),
+            Self::Fetched(path) => format!("{PEERS}/{path} (tests/peers/install.sh)"),
             Self::Data(path) => format!("the data in ../{path}"),
         }
     }

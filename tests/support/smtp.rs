@@ -99,6 +99,28 @@ impl Session {
     }
 }
 
+/// Says each line and compares the reply with what is expected: of a refusal the whole, with `ID` in place of an id.
+pub fn talk(session: &mut Session, lines: &[(&str, &str)]) {
+    for (line, expected) in lines {
+        let reply = session.say(line).expect("the server answers");
+        compare(line, &reply, expected);
+    }
+}
+
+/// Compares one reply with what is expected.
+pub fn compare(line: &str, reply: &Reply, expected: &str) {
+    let reply = reply.to_string();
+    let text = match reply.rsplit_once("; id=") {
+        Some((text, id)) => {
+            assert_eq!(id.len(), 13, "{line}: {reply}");
+            format!("{text}; id=ID")
+        }
+        None => reply,
+    };
+    let is_refusal = expected.starts_with(['4', '5']);
+    assert!(if is_refusal { text == expected } else { text.starts_with(expected) }, "{line}: {text}, not {expected}");
+}
+
 fn broken(line: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("not an SMTP reply: {line:?}"))
 }
