@@ -30,8 +30,8 @@ NEGOTIATIONS = [
 # The macros that are asked for where that is offered, by stage.
 MACROS = {
     0: "v {client_name} {client_ptr} {client_resolve} {daemon_addr} {daemon_port}",
-    1: "{tls_version}",
-    2: "{auth_authen} {tls_version}",
+    1: "{tls_version} {cert_subject}",
+    2: "{auth_authen} {tls_version} {cert_subject}",
     3: "{rcpt_mailer}",
 }
 # Those who cannot do what we need are left.

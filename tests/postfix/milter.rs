@@ -59,6 +59,7 @@ down.test ANY !SERVFAIL
 
 pub(super) const BLOCKED: &str =
     "554 5.7.1 Service unavailable; Client host [10.0.0.66] blocked using bl.test; ask https://bl.test/; id=ID";
+const EVIL: &str = "554 5.7.1 <evil.test>: Helo command rejected: evil greeting; id=ID";
 /// What Postfix says of itself where no milter answers (`milter_default_action = tempfail`).
 const TEMPFAIL: &str = "451 4.7.1 Service unavailable - try again later";
 
@@ -271,9 +272,8 @@ fn stages_have_their_own_word_without_delay_reject() {
         let (_, greeting) = connect("10.0.0.99", PORT_STAGES);
         assert_eq!(greeting.to_string(), "554 mx.test ESMTP not accepting connections");
         let (mut session, _) = connect(GOOD, PORT_STAGES);
-        let evil = "554 5.7.1 <evil.test>: Helo command rejected: evil greeting; id=ID";
         // Postfix says it when MAIL comes.
-        talk(&mut session, &[("EHLO evil.test", "250"), ("MAIL FROM:<a@good.test>", evil)]);
+        talk(&mut session, &[("EHLO evil.test", "250"), ("MAIL FROM:<a@good.test>", EVIL)]);
         let (mut session, _) = connect(GOOD, PORT_STAGES);
         talk(
             &mut session,
@@ -285,6 +285,22 @@ fn stages_have_their_own_word_without_delay_reject() {
                 ),
             ],
         );
+    });
+}
+
+#[test]
+fn vrfy_and_etrn_hear_what_was_said_before_them_alone() {
+    netns::inside(&[Peer::Program("postfix")], || {
+        let _dns = FakeDns::start("127.0.0.1:53", Zone::parse(ZONE));
+        let (delayed, _staged) = (server(), Server::start(&config(8894, "delay_reject = false\n")));
+        let _postfix = postfix();
+        let (mut session, _) = connect(LISTED, PORT);
+        talk(&mut session, &[("EHLO evil.test", "250"), ("VRFY <trap@ours.test>", "252 2.0.0 <trap@ours.test>")]);
+        talk(&mut session, &[("ETRN ours.test", "459 <ours.test>: service unavailable")]);
+        let (mut session, _) = connect(LISTED, PORT_STAGES);
+        talk(&mut session, &[("EHLO evil.test", "250"), ("VRFY <trap@ours.test>", EVIL), ("ETRN ours.test", EVIL)]);
+        let (status, log) = delayed.stop();
+        assert!(status.success() && !log.contains("decision"), "{log}");
     });
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::milter::ZONE;
 use crate::support::dns::FakeDns;
 use crate::support::netns;
 use crate::support::peers::Peer;
@@ -34,18 +35,6 @@ servers = ["127.0.0.1:53"]
 /// Postfix goes on where we permit, or leave it to its later restrictions.
 const RESTRICTIONS: &str = "check_policy_service inet:127.0.0.1:10023, \
     check_recipient_access inline:{{closed@ours.test = REJECT mailbox closed}}";
-
-const ZONE: &str = "
-10.0.0.1 PTR mail.good.test
-mail.good.test A 10.0.0.1
-good.test MX 10 mail.good.test
-10.0.0.66 PTR mail.bad.test
-mail.bad.test A 10.0.0.66
-66.0.0.10.bl.test A 127.0.0.2
-66.0.0.10.bl.test TXT ask https://bl.test/
-2001:db8::66 PTR mail.bad.test
-down.test ANY !SERVFAIL
-";
 
 /// What a client says, and what Postfix answers; `ID` stands for a decision id.
 struct Dialogue {

@@ -57,8 +57,17 @@ pub const ROWS: &[Row] = &[
     ),
     Row {
         what: "TLS client certificates",
-        restrictions: &["check_ccert_access", "permit_tls_clientcerts", "permit_tls_all_clientcerts"],
+        restrictions: &["check_ccert_access", "permit_tls_clientcerts"],
         carries: [Whole("yes"), Nothing("there is no macro for the fingerprint"), Nothing("not in this version")],
+    },
+    Row {
+        what: "TLS client certificates that are trusted",
+        restrictions: &["permit_tls_all_clientcerts"],
+        carries: [
+            Whole("yes"),
+            Partly("there is no macro for the fingerprint, so that only those that Postfix trusts are permitted"),
+            Nothing("not in this version"),
+        ],
     },
     Row {
         what: "how many recipients a bounce has",

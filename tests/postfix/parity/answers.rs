@@ -85,9 +85,15 @@ impl Answer {
         code == code_came && fixed(enhanced, class) == *enhanced_came && is_same(text, came, all.len())
     }
 
-    /// Whether `came` is this refusal in our own words, as Postfix hands them on from a milter.
+    /// Whether `came` is this refusal in our own words, as Postfix hands them on from a milter. What was refused at CONNECT
+    /// it says in its own: in the greeting for good, else at AUTH.
     pub fn is_said_by(&self, came: &Self) -> bool {
+        let in_own_words = |code: u16, came: &str| match code {
+            500.. => came == "554 mx.test ESMTP not accepting connections",
+            _ => came == "454 4.3.0 Try again later",
+        };
         match (self, came) {
+            (Self::Refused { code, .. }, Self::Refused { .. }) if in_own_words(*code, &came.to_string()) => true,
             (
                 Self::Refused { code, enhanced, text },
                 Self::Refused { code: code_came, enhanced: enhanced_came, text: came },

@@ -12,6 +12,7 @@ use super::tables::{Spelling, Table};
 use super::world;
 use crate::support::policy_service::Rule;
 use crate::support::random::Random;
+use crate::support::tls::Certificate;
 
 /// Parameters, and what they may be beside their defaults. The code of deferrals through a policy server is the asking
 /// Postfix's own (`access_map_defer_code`), so that it is not drawn.
@@ -88,6 +89,15 @@ impl Configuration {
     /// Whether anybody looks at a message that was accepted at RCPT.
     pub fn looks_at_messages(&self) -> bool {
         [List::Data, List::EndOfData].iter().any(|list| !self.restrictions(*list).is_empty())
+    }
+
+    /// Whether anybody looks at the digests of this certificate.
+    pub fn looks_at_digests_of(&self, certificate: &Certificate) -> bool {
+        let looks = |restriction: &String| match restriction.split(' ').find(|word| word.contains("cert")) {
+            Some("permit_tls_all_clientcerts") => certificate.trusted_name.is_none(),
+            name => name.is_some(),
+        };
+        self.lists.values().flatten().any(looks) || self.rules.iter().any(|rule| rule.attribute.starts_with("ccert_"))
     }
 }
 

@@ -7,7 +7,7 @@ use super::draw::Configuration;
 use super::kinds::LEFT_OUT;
 use super::lists::List;
 use super::quota::Tally;
-use super::session::{Encryption, Purpose, Session};
+use super::session::{Purpose, Session};
 use crate::support::aloud;
 
 /// The differences that are printed in full.
@@ -44,12 +44,10 @@ pub struct Put {
     pub through_milter: Option<Answer>,
 }
 
-/// Whether a milter hears of the session what the lists hear: of ETRN and VRFY it hears nothing, of certificates neither, and
-/// its refusal of a client at CONNECT or HELO Postfix puts off or words otherwise.
+/// Whether a milter hears of the session what the lists hear: of ETRN and VRFY it hears nothing, and of a certificate only
+/// the name in one that is trusted.
 pub fn is_for_milter(configuration: &Configuration, session: &Session) -> bool {
-    session.purpose == Purpose::Mail
-        && configuration.delay_reject
-        && !matches!(session.encryption, Encryption::Tls(Some(_)))
+    session.purpose == Purpose::Mail && session.certificate().is_none_or(|it| !configuration.looks_at_digests_of(it))
 }
 
 impl Put {

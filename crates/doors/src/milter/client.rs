@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facts::{Client, ClientName, Encryption};
+use facts::{Certificate, Client, ClientName, Encryption};
 use wire::milter::{Connect, Event, MacroStage, Macros, Origin};
 
 use crate::seam::Key;
@@ -10,9 +10,9 @@ use crate::seam::Key;
 /// The macros that we go by, named at each stage.
 pub(super) const MACROS: &[(MacroStage, &[&str])] = &[
     (MacroStage::Connect, &["v", "client_name", "client_ptr", "client_resolve", "daemon_addr", "daemon_port"]),
-    (MacroStage::Helo, &["tls_version"]),
+    (MacroStage::Helo, &["tls_version", "cert_subject"]),
     // A client may greet before STARTTLS only.
-    (MacroStage::Mail, &["auth_authen", "tls_version"]),
+    (MacroStage::Mail, &["auth_authen", "tls_version", "cert_subject"]),
     (MacroStage::Rcpt, &["rcpt_mailer"]),
 ];
 
@@ -29,6 +29,7 @@ pub(super) struct Told {
     daemon_addr: String,
     daemon_port: String,
     tls_version: String,
+    cert_subject: String,
     auth_authen: String,
     rcpt_mailer: String,
 }
@@ -48,6 +49,7 @@ impl Told {
                 "daemon_addr" => &mut self.daemon_addr,
                 "daemon_port" => &mut self.daemon_port,
                 "tls_version" => &mut self.tls_version,
+                "cert_subject" => &mut self.cert_subject,
                 "auth_authen" => &mut self.auth_authen,
                 "rcpt_mailer" => &mut self.rcpt_mailer,
                 _ => continue,
@@ -82,10 +84,14 @@ impl Told {
         std::mem::take(&mut self.rcpt_mailer) == "error"
     }
 
-    /// Whether the session is encrypted: once it is, it stays so. Whose certificate the client has shown stands in no
-    /// macro.
+    /// Whether the session is encrypted: once it is, it stays so. Of the client's certificate Postfix tells the name alone,
+    /// and only where it trusts the issuer. Sendmail tells it of any, so that it proves nothing.
     pub(super) fn encryption(&self) -> Encryption {
-        if self.tls_version.is_empty() { Encryption::Plaintext } else { Encryption::Tls(None) }
+        if self.tls_version.is_empty() {
+            return Encryption::Plaintext;
+        }
+        let is_trusted = self.is_postfix() && !self.cert_subject.is_empty();
+        Encryption::Tls(is_trusted.then(|| trusted(&self.cert_subject).into()))
     }
 
     /// The client of `connect`, if it has an address, with the names that the mail server has looked up.
@@ -103,6 +109,11 @@ impl Told {
     }
 }
 
+/// A certificate of which only the name is told.
+fn trusted(name: &str) -> Certificate {
+    Certificate { trusted_name: Some(name.into()), fingerprint: "".into(), pubkey_fingerprint: "".into() }
+}
+
 /// The name in `text`, which is `unknown` or the address in brackets where there is none.
 fn known(text: &str) -> Option<ClientName> {
     let is_name = !text.is_empty() && text != "unknown" && !text.starts_with('[');
@@ -116,5 +127,60 @@ pub(super) fn is_local(connect: &Connect<'_>) -> bool {
         Origin::Inet { address, port } => address.is_loopback() && port == 0,
         Origin::Unix { .. } => true,
         Origin::Unknown => connect.hostname == "localhost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::milter::{self, Command};
+
+    use super::super::tests::frame;
+    use super::*;
+
+    /// What is known from these macros, `name=value`.
+    fn told(macros: &[&str]) -> Told {
+        let fields: String = macros.iter().map(|text| text.replace('=', "\0") + "\0").collect();
+        let frame = frame(b'D', format!("C{fields}").as_bytes());
+        let Ok(Some((Command::Macros(macros), _))) = milter::read(&frame) else { panic!("{macros:?}") };
+        let mut told = Told::default();
+        told.learn(&macros);
+        told
+    }
+
+    #[test]
+    fn clients_have_the_names_that_the_mail_server_found() {
+        use facts::ClientName::{Known, Unclear, Unknown};
+        let known = |name: &str| Some(Known(name.into()));
+        for (hostname, name, ptr, resolve, expected, expected_reverse) in [
+            ("m.example", "m.example", "m.example", "OK", known("m.example"), known("m.example")),
+            ("[192.0.2.9]", "unknown", "m.example", "FORGED", Some(Unknown), known("m.example")),
+            ("[192.0.2.9]", "unknown", "unknown", "FAIL", Some(Unknown), Some(Unknown)),
+            ("[192.0.2.9]", "unknown", "unknown", "TEMP", Some(Unclear), Some(Unclear)),
+            ("[192.0.2.9]", "[192.0.2.9]", "m.example", "TEMP", Some(Unclear), known("m.example")),
+            // Without macros a name is verified, and a missing one is looked up.
+            ("m.example", "", "", "", known("m.example"), None),
+            ("[192.0.2.9]", "", "", "", None, None),
+        ] {
+            let macros = [("client_name", name), ("client_ptr", ptr), ("client_resolve", resolve)];
+            let macros = macros.map(|(name, value)| format!("{{{name}}}={value}"));
+            let origin = Origin::Inet { address: [192, 0, 2, 9].into(), port: 25 };
+            let connect = Connect { hostname: hostname.into(), origin };
+            let client = told(&macros.each_ref().map(String::as_str)).client(&connect).unwrap();
+            assert_eq!((client.name, client.reverse_name), (expected, expected_reverse), "{resolve}");
+        }
+    }
+
+    #[test]
+    fn only_postfix_tells_whom_it_trusts() {
+        let named = |name: &str| Encryption::Tls(Some(trusted(name).into()));
+        for (macros, expected) in [
+            (&["v=Postfix 3.7.11"][..], Encryption::Plaintext),
+            (&["v=Postfix 3.7.11", "{cert_subject}=c.example"], Encryption::Plaintext),
+            (&["v=Postfix 3.7.11", "{tls_version}=TLSv1.3"], Encryption::Tls(None)),
+            (&["v=Postfix 3.7.11", "{tls_version}=TLSv1.3", "{cert_subject}=c.example"], named("c.example")),
+            (&["v=8.17.1", "{tls_version}=TLSv1.3", "{cert_subject}=c.example"], Encryption::Tls(None)),
+        ] {
+            assert_eq!(told(macros).encryption(), expected, "{macros:?}");
+        }
     }
 }

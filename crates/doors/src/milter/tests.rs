@@ -342,35 +342,7 @@ async fn who_has_logged_in_is_known_for_one_message() {
     assert!(service.lines.lock().unwrap()[0].contains(" sasl_username=<alice>"));
 }
 
-#[test]
-fn clients_have_the_names_that_the_mail_server_found() {
-    use facts::ClientName::{Known, Unclear, Unknown};
-    let known = |name: &str| Some(Known(name.into()));
-    for (hostname, name, ptr, resolve, expected, expected_reverse) in [
-        ("m.example", "m.example", "m.example", "OK", known("m.example"), known("m.example")),
-        ("[192.0.2.9]", "unknown", "m.example", "FORGED", Some(Unknown), known("m.example")),
-        ("[192.0.2.9]", "unknown", "unknown", "FAIL", Some(Unknown), Some(Unknown)),
-        ("[192.0.2.9]", "unknown", "unknown", "TEMP", Some(Unclear), Some(Unclear)),
-        ("[192.0.2.9]", "[192.0.2.9]", "m.example", "TEMP", Some(Unclear), known("m.example")),
-        // Without macros a name is verified, and a missing one is looked up.
-        ("m.example", "", "", "", known("m.example"), None),
-        ("[192.0.2.9]", "", "", "", None, None),
-    ] {
-        let macros = format!("{{client_name}}\0{name}\0{{client_ptr}}\0{ptr}\0{{client_resolve}}\0{resolve}\0");
-        let mut session = Session::default();
-        let frames = [
-            frame(b'D', &[b"C", macros.as_bytes()].concat()),
-            frame(b'C', &[hostname.as_bytes(), &CLIENT[12..]].concat()),
-        ];
-        for frame in frames {
-            let (command, _) = milter::read(&frame).unwrap().unwrap();
-            session.hear(&command).unwrap();
-        }
-        let Who::Client(facts) = &session.who else { panic!("{session:?}") };
-        assert_eq!((&facts.client.name, &facts.client.reverse_name), (&expected, &expected_reverse), "{resolve}");
-    }
-}
-
-fn frame(letter: u8, fields: &[u8]) -> Vec<u8> {
+/// A frame of this letter and these fields.
+pub(super) fn frame(letter: u8, fields: &[u8]) -> Vec<u8> {
     [&u32::try_from(fields.len() + 1).unwrap().to_be_bytes(), [letter].as_slice(), fields].concat()
 }
