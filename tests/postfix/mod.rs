@@ -3,6 +3,7 @@
 mod alone;
 mod both;
 mod conformance;
+mod lost;
 mod milter;
 mod parity;
 mod shadow;
