@@ -56,7 +56,8 @@ pub fn run_inside(quick: bool) -> bool {
         ),
     );
     let dns = FakeDns::start_with("127.0.0.1:53", Zone::parse(throughput::WORLD), Manner::default());
-    let config = Chain::new().portcullis(dns.address()).replace("[dns]", "[dns]\nttl_min = \"1h\"");
+    let chain = Chain::new();
+    let config = chain.portcullis(dns.address()).replace("[dns]", "[dns]\nttl_min = \"1h\"");
     let sockets = Postfix::directory();
     let socket = |name: &str| format!("unix:{}/{name}", sockets.path().display());
     let inet = |server: &Server| format!("inet:{}", server.address);

@@ -1,5 +1,6 @@
 //! How long a client waits for the DNS: as long as the longest chain of questions that need one another's answers,
-//! and no longer. Beside it Postfix with the same lists, which asks one question after the other.
+//! and no longer: at the policy door, and at the milter door, where what Postfix itself asks about a client comes first.
+//! Beside them Postfix with the same lists, which asks one question after the other.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -27,7 +28,11 @@ const SLACK: Duration = Duration::from_millis(8);
 /// Measured requests of each kind, and those before them that fill no figure.
 const REQUESTS: u32 = 60;
 const UNMEASURED: u32 = 5;
+/// Postfix with its own lists, and Postfix with our milter.
 const PORT: u16 = 25;
+const PORT_MILTER: u16 = 26;
+/// Postfix asks for a client's PTR, and then for the A of that name, before a milter hears of it.
+const PEERNAME_WAVES: usize = 2;
 
 /// A kind of mail, and the longest chain of questions that it needs, each for the answer of the one before.
 struct Scenario {
@@ -76,9 +81,16 @@ pub fn run_inside(quick: bool) -> bool {
         ),
     );
     let chain = Chain::new();
-    let server = Server::portcullis(&chain.portcullis(DNS.parse().expect("a constant")));
-    let service = Service { port: PORT, options: Vec::new() };
-    let _postfix = Postfix::start(Postfix::directory(), &chain.postfix(), &[service]);
+    let config = chain.portcullis(DNS.parse().expect("a constant"));
+    let (server, milter) = (Server::portcullis(&config), Server::milter(&config, "inet:127.0.0.1:0"));
+    let lists =
+        ["client", "helo", "sender", "recipient"].map(|list| (format!("smtpd_{list}_restrictions"), String::new()));
+    let with_milter = [("smtpd_milters".to_owned(), format!("inet:{}", milter.address))];
+    let services = [
+        Service { port: PORT, options: Vec::new() },
+        Service { port: PORT_MILTER, options: with_milter.into_iter().chain(lists).collect() },
+    ];
+    let _postfix = Postfix::start(Postfix::directory(), &chain.postfix(), &services);
     let mut numbers = Numbers { next: 1 << 16, count: UNMEASURED + requests };
     let met: Vec<bool> = SCENARIOS.iter().map(|scenario| scenario.run(server.address, &mut numbers)).collect();
     met.into_iter().all(|met| met)
@@ -104,7 +116,12 @@ impl Scenario {
         let delayed = self.measure(DELAY, server, numbers);
         let header = ["", "p50 at 0", "p95 at 0", "p50 at 20", "p95 at 20", "p50 - p50", "waves"];
         let mut rows = vec![header.map(str::to_owned)];
-        let names = ["portcullis: policy request", "postfix: RCPT to its reply", "postfix: connect to RCPT reply"];
+        let names = [
+            "portcullis: policy request",
+            "portcullis: connect to RCPT reply",
+            "postfix: RCPT to its reply",
+            "postfix: connect to RCPT reply",
+        ];
         for ((name, at_once), delayed) in names.iter().zip(&at_once).zip(&delayed) {
             let percentile = |measured: &Measured, percent| millis(measured.times.percentile(percent));
             rows.push([
@@ -119,38 +136,21 @@ impl Scenario {
         }
         println!("\n  {}; longest chain: {} (times in ms)", self.name, self.chain.join(", then "));
         table(&rows);
-        self.judge(difference(&at_once[0], &delayed[0]), &delayed[0])
+        let policy = judge("policy", self.chain.len(), &at_once[0], &delayed[0]);
+        judge("milter", PEERNAME_WAVES + self.chain.len(), &at_once[1], &delayed[1]) && policy
     }
 
-    fn judge(&self, difference: Duration, delayed: &Measured) -> bool {
-        let waves = delayed.usual_waves();
-        let agreeing = delayed.waves.iter().filter(|count| **count == waves).count();
-        let depth = self.chain.len();
-        let as_deep = target(
-            waves == depth,
-            &format!("waves: {waves} in {agreeing} of {} requests; the longest chain has {depth}", delayed.waves.len()),
-        );
-        let limit = DELAY * u32::try_from(waves).unwrap_or(u32::MAX) + SLACK;
-        let what = format!(
-            "{} ms longer at {} ms, at most {} x {waves} + {} = {} ms",
-            millis(difference),
-            DELAY.as_millis(),
-            DELAY.as_millis(),
-            SLACK.as_millis(),
-            limit.as_millis()
-        );
-        target(difference <= limit, &what) && as_deep
-    }
-
-    /// Our door, Postfix's lists at RCPT, and Postfix from the connection on.
-    fn measure(&self, delay: Duration, server: SocketAddr, numbers: &mut Numbers) -> [Measured; 3] {
-        let (ours, postfixs) = (numbers.take(), numbers.take());
+    /// Our policy door, our milter from the connection on, Postfix's lists at RCPT, and Postfix from the connection on.
+    fn measure(&self, delay: Duration, server: SocketAddr, numbers: &mut Numbers) -> [Measured; 4] {
+        let [ours, with_milter, postfixs] = [(); 3].map(|()| numbers.take());
         let zone = self.zone(ours.start..postfixs.end);
         let dns = FakeDns::start_with(DNS, zone, Manner { delay, log: true });
         // One domain for each number.
         let load = Load { server, connections: 1, numbers: ours, domains: u32::MAX };
         let decisions = load.run().expect("the server answers");
-        let dialogues: Vec<_> = postfixs.map(|number| converse(mail(number)).expect("Postfix answers")).collect();
+        let converse = |port| move |number| converse(mail(number), port).expect("Postfix answers");
+        let (_, told) = with_milter.map(converse(PORT_MILTER)).unzip::<_, _, Vec<_>, _>();
+        let (rcpts, whole) = postfixs.map(converse(PORT)).unzip::<_, _, Vec<_>, Vec<_>>();
         let log = dns.questions();
         let measured = |answers: Vec<Answer>| {
             assert!(
@@ -163,8 +163,7 @@ impl Scenario {
                 counted.map(|answer| (answer.took, waves(&answer, &log, delay))).unzip::<_, _, Vec<_>, _>();
             Measured { times: times.into_iter().collect(), waves }
         };
-        let (rcpts, whole): (Vec<_>, Vec<_>) = dialogues.into_iter().unzip();
-        [measured(decisions), measured(rcpts), measured(whole)]
+        [decisions, told, rcpts, whole].map(measured)
     }
 
     fn zone(&self, numbers: Range<u32>) -> Zone {
@@ -185,6 +184,27 @@ impl Scenario {
 
 fn mail(number: u32) -> Mail {
     Mail { number, domain: number }
+}
+
+/// What `difference` there may be, where the longest chain of questions has `depth`.
+fn judge(door: &str, depth: usize, at_once: &Measured, delayed: &Measured) -> bool {
+    let (waves, difference) = (delayed.usual_waves(), difference(at_once, delayed));
+    let agreeing = delayed.waves.iter().filter(|count| **count == waves).count();
+    let requests = delayed.waves.len();
+    let as_deep = target(
+        waves == depth,
+        &format!("{door}: waves: {waves} in {agreeing} of {requests} requests; the longest chain has {depth}"),
+    );
+    let limit = DELAY * u32::try_from(waves).unwrap_or(u32::MAX) + SLACK;
+    let what = format!(
+        "{door}: {} ms longer at {} ms, at most {} x {waves} + {} = {} ms",
+        millis(difference),
+        DELAY.as_millis(),
+        DELAY.as_millis(),
+        SLACK.as_millis(),
+        limit.as_millis()
+    );
+    target(difference <= limit, &what) && as_deep
 }
 
 fn difference(at_once: &Measured, delayed: &Measured) -> Duration {
@@ -215,10 +235,10 @@ fn waves(answer: &Answer, log: &[Asked], delay: Duration) -> usize {
 }
 
 /// Delivers `mail` to Postfix as far as RCPT: the time of that reply, and of the whole dialogue.
-fn converse(mail: Mail) -> std::io::Result<(Answer, Answer)> {
+fn converse(mail: Mail, port: u16) -> std::io::Result<(Answer, Answer)> {
     let client = IpAddr::V4(mail.client());
     let connecting = Instant::now();
-    let (mut session, _) = Session::connect(client, Postfix::address(client, PORT))?;
+    let (mut session, _) = Session::connect(client, Postfix::address(client, port))?;
     session.say(&format!("EHLO {}", mail.host()))?;
     session.say(&format!("MAIL FROM:<{}>", mail.sender()))?;
     let asking = Instant::now();
