@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -21,7 +22,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// A running server; it is killed when dropped.
 pub struct Server {
     child: Child,
-    directory: TempDir,
+    directory: Arc<TempDir>,
     /// Where it listens, if not at a Unix-domain socket.
     pub address: SocketAddr,
 }
@@ -29,11 +30,11 @@ pub struct Server {
 impl Server {
     /// `portcullis serve` with this configuration and the policy door alone.
     pub fn portcullis(config: &str) -> Self {
-        Self::portcullis_in(tempfile::tempdir().expect("a temporary directory"), config)
+        Self::portcullis_in(temporary(), config)
     }
 
-    /// The same with what is remembered in `directory`.
-    pub fn portcullis_in(directory: TempDir, config: &str) -> Self {
+    /// The same with what is remembered in `directory`, which others may go on with.
+    pub fn portcullis_in(directory: Arc<TempDir>, config: &str) -> Self {
         let doors = "doors.policy.listen = [\"inet:127.0.0.1:0\"]\ndoors.milter.listen = []";
         Self::serving(directory, &format!("{doors}\n{config}"))
     }
@@ -44,10 +45,10 @@ impl Server {
             "doors.policy.listen = []\n\
              doors.milter = {{ listen = [\"{endpoint}\"], socket_mode = \"0666\", connections_max = 10000 }}"
         );
-        Self::serving(tempfile::tempdir().expect("a temporary directory"), &format!("{doors}\n{config}"))
+        Self::serving(temporary(), &format!("{doors}\n{config}"))
     }
 
-    fn serving(directory: TempDir, config: &str) -> Self {
+    fn serving(directory: Arc<TempDir>, config: &str) -> Self {
         let file = directory.path().join("portcullis.toml");
         fs::write(&file, config).expect("the directory is ours");
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
@@ -58,18 +59,18 @@ impl Server {
     /// The server that answers without thinking.
     pub fn thoughtless() -> Self {
         let mut command = Command::new(std::env::current_exe().expect("the running program has a path"));
-        Self::start(command.arg(thoughtless::NAME), tempfile::tempdir().expect("a temporary directory"))
+        Self::start(command.arg(thoughtless::NAME), temporary())
     }
 
     /// The milter that accepts everything, at `endpoint`.
     pub fn accepting(endpoint: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("the running program has a path"));
-        Self::start(command.args([accepting::NAME, endpoint]), tempfile::tempdir().expect("a temporary directory"))
+        Self::start(command.args([accepting::NAME, endpoint]), temporary())
     }
 
     /// A postgrey with empty lists.
     pub fn postgrey() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = temporary();
         let (path, empty) = (directory.path(), directory.path().join("empty"));
         fs::write(&empty, "").expect("the directory is ours");
         let list = empty.to_str().expect("temporary directories are text");
@@ -78,7 +79,7 @@ impl Server {
         Self { child: postgrey.into_child(), directory, address }
     }
 
-    fn start(command: &mut Command, directory: TempDir) -> Self {
+    fn start(command: &mut Command, directory: Arc<TempDir>) -> Self {
         let log = File::create(directory.path().join("log")).expect("the directory is ours");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut server = Self {
@@ -122,9 +123,14 @@ impl Server {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server is running")
     }
 
-    fn log(&self) -> String {
+    /// Everything that it has logged.
+    pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
+}
+
+fn temporary() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().expect("a temporary directory"))
 }
 
 impl Drop for Server {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::greylister::waits;
+use crate::support::greylister::{Gate, waits};
 use crate::support::peers::{Peer, present};
 use crate::support::policy::Connection;
 use crate::support::postgrey::{Postgrey, WHITELISTS};
@@ -217,6 +217,19 @@ fn asked(server: &program::Server, sender: &'static str, seconds: u64) -> String
 /// Without the lists of postgrey, which may not be there.
 fn plain() -> String {
     config().lines().filter(|line| !line.starts_with("whitelist_")).fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn a_welcome_list_that_changes_is_taken_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("whitelist_clients");
+    fs::write(&list, "friend.example\n").unwrap();
+    let gate = Gate::start_with("", &format!("whitelist_clients = [\"{}\"]\n", list.display()));
+    assert!(gate.waits(0, "203.0.113.7", "a@one.example"));
+    fs::write(&list, "friend.example\n203.0.113.7\n").unwrap();
+    gate.server.await_line(&format!("took on whitelist_clients:{}", list.display()));
+    assert!(!gate.waits(1, "203.0.113.7", "a@one.example"));
+    assert!(gate.waits(1, "203.0.113.8", "a@one.example"));
 }
 
 #[test]

@@ -213,7 +213,12 @@ fn decisions_are_counted() {
     for line in ["total                    0         3         1         0         0", "         3  check_greylist"] {
         assert!(table.lines().any(|told| told == line), "{line}: {table}");
     }
-    told(state.path(), &["stats", "--since", "2100-01-01"], 1);
+    for json in [&[][..], &["--json"]] {
+        let output = command(state.path(), &[&["stats", "--since", "2100-01-01"], json].concat()).output().unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{complaint}");
+        assert!(complaint.contains("nothing has been counted in this time"), "{complaint}");
+    }
 }
 
 #[test]

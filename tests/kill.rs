@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
+use store::{Attempt, Store, Terms};
 use tempfile::TempDir;
 
-use crate::support::greylister::{Gate, attempt, waits};
+use crate::support::greylister::{Gate, START, attempt, waits};
 use crate::support::policy::Connection;
 use crate::support::program::journal;
 use crate::support::random::Random;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The store commits every 50 ms, the journal writes every 10; a machine with much to do takes longer.
 const WRITTEN: Duration = Duration::from_millis(300);
 const CLIENT: &str = "203.0.113.7";
+/// More strangers than a server reads from the file before it serves.
+const CROWD: u64 = 150_000;
 
 /// What was done to a server until it was killed.
 #[derive(Default)]
@@ -218,4 +221,54 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         allowed.len(),
         KILLS / 4
     ));
+}
+
+/// Remembers that they came for the first time, as the server would.
+fn fill(state: &Path, strangers: u64) {
+    let store = Store::open(&store::Config::default(), state).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        for number in 0..strangers {
+            let attempt = Attempt {
+                address: CLIENT.parse().unwrap(),
+                client_name: "unknown",
+                sender_address: "",
+                client: CLIENT,
+                network: "203.0.113.0",
+                sender: &sender(number),
+                recipient: "u@ours.example",
+                now: SystemTime::UNIX_EPOCH + Duration::from_secs(START),
+                terms: &Terms::POSTGREY,
+            };
+            while store.greylist(attempt).await.is_err() {
+                // The disk is behind: what waits is written first.
+                store.stats().await.unwrap();
+            }
+        }
+        store.close().await;
+    });
+}
+
+/// Killed while it reads its file, or while it serves: nothing is lost, and whoever asks has an answer.
+#[test]
+fn a_large_store_is_there_after_a_kill() {
+    let state = memory_or_disk();
+    fill(state.path(), CROWD);
+    for round in 0..3 {
+        let begun = Instant::now();
+        let gate = Gate::start_in(state.path());
+        let mut connection = Connection::open(&gate.server.endpoint()).unwrap();
+        attempt(&mut connection, 1, CLIENT, &sender(0)).unwrap();
+        let took = begun.elapsed();
+        gate.told(&["allow", &format!("friend{round}.example")], 0);
+        if round > 0 {
+            let read = gate.server.await_line("portcullis.redb: read in ");
+            aloud(&format!("{CROWD} strangers: the first answer after {took:?}; {read}"));
+            let unknown = (0..CROWD).step_by(97).find(|number| !is_known(&mut connection, *number));
+            assert_eq!(unknown, None);
+            assert_eq!(gate.told(&["list", "friend"], 0).lines().count(), round + 1);
+            assert!(waits(&mut connection, 400, CLIENT, "new@one.example"));
+        }
+        gate.server.signal(Signal::KILL);
+    }
 }

@@ -1,6 +1,7 @@
 //! What all doors share: one set of settings, one DNS, one log, one way to a decision.
 
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use facts::{DecisionId, Facts, Stage, Verdict};
 use store::Store;
 use store::journal::{Journal, Row};
 
+use crate::fault;
 use crate::outside::outside;
 use crate::record::Recorder;
 use crate::seam::Seams;
@@ -48,6 +50,8 @@ pub struct Counters {
     pub discard: AtomicU64,
     /// Decisions of all kinds that were taken in shadow.
     pub shadow: AtomicU64,
+    /// Decisions that are not in the journal, by a fault of ours.
+    pub unkept: AtomicU64,
     /// The policy door.
     pub policy: policy::Counters,
     /// The milter door.
@@ -120,10 +124,16 @@ impl Gate {
         judge::ask_early(self.settings.load_full(), self.dns.load().asker(), facts, stage, SystemTime::now())
     }
 
-    /// Keeps what was decided in the journal, if there is one.
+    /// Keeps what was decided in the journal, if there is one. A fault of ours costs the row, and no connection.
     pub fn keep(&self, row: &Row) {
         if let Some(journal) = &self.journal {
-            journal.append(row);
+            self.caught(|| journal.append(row));
+        }
+    }
+
+    fn caught(&self, keep: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(keep)) {
+            fault::note(&self.counters.unkept, "journal: a fault of ours, a decision is missing", &*panic);
         }
     }
 }
@@ -144,5 +154,19 @@ impl Ids {
 
     fn next(&self, now: SystemTime) -> DecisionId {
         DecisionId::new(now, self.salt.wrapping_add(self.count.fetch_add(1, Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_fault_in_keeping_a_decision_costs_no_connection() {
+        let (gate, _) = testing::gate(testing::settings(""));
+        gate.caught(|| panic!("told to"));
+        gate.caught(|| {});
+        assert_eq!(gate.counters.unkept.load(Relaxed), 1);
     }
 }

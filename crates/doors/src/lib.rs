@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod connection;
+mod fault;
 mod gate;
 pub mod matrix;
 pub mod milter;

@@ -23,6 +23,7 @@ use wire::policy::{ProtocolState, Question, Reader, Request, push_reply};
 
 use crate::Gate;
 use crate::connection::{Connection, Then};
+use crate::fault;
 use crate::record::Word;
 use crate::seam::{Key, Shared};
 
@@ -128,9 +129,11 @@ impl Door {
         // Nothing that a panic could leave half done outlives the request.
         let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
         let answered = answered.unwrap_or_else(|panic| {
-            self.gate.counters.policy.panics.fetch_add(1, Relaxed);
-            let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!("policy: a fault of ours, answered with the failure action: {}", message.unwrap_or("?"));
+            fault::note(
+                &self.gate.counters.policy.panics,
+                "policy: a fault of ours, answered with the failure action",
+                &*panic,
+            );
             None
         });
         let (row, action) = answered.unzip();

@@ -271,6 +271,8 @@ impl<'a> Server<'a> {
         let (decided, dns) = (&self.opener.gate.counters, self.opener.gate.dns.load());
         let (policy, milter) = (&decided.policy, &decided.milter);
         let asked = dns.counters();
+        let faults = [&policy.panics, &policy.connections.panics, &milter.connections.panics, &decided.unkept]
+            .map(|count| count.load(Relaxed));
         tracing::info!(
             requests = policy.requests.load(Relaxed),
             permit = decided.permit.load(Relaxed),
@@ -282,7 +284,7 @@ impl<'a> Server<'a> {
             dns_queries = asked.queries.load(Relaxed),
             dns_cache_hits = asked.cache_hits.load(Relaxed),
             malformed = policy.malformed.load(Relaxed) + milter.malformed.load(Relaxed),
-            faults = policy.panics.load(Relaxed) + milter.connections.panics.load(Relaxed),
+            faults = faults.iter().sum::<u64>(),
             milter_sessions = milter.connections.accepted.load(Relaxed),
             connections_cut = cut,
             "stopped"

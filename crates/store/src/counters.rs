@@ -9,8 +9,8 @@ pub struct Counters {
     pub asked: AtomicU64,
     /// Those that needed to read the file.
     pub from_file: AtomicU64,
-    /// Those that got no answer: too many changes wait, the file is full or cannot be read, or Valkey is away and did not
-    /// know them.
+    /// Those that got no answer: too many changes wait, the file is full, cannot be read or is still being read, or Valkey
+    /// is away and did not know them.
     pub unavailable: AtomicU64,
     /// Transactions that are on the disk.
     pub commits: AtomicU64,

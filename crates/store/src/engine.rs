@@ -8,6 +8,7 @@ mod admin;
 mod batch;
 mod file;
 mod index;
+mod loading;
 mod reader;
 mod record;
 mod shard;
@@ -22,15 +23,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{SetOnce, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 #[cfg(fuzzing)]
 pub use self::batch::read_any_row;
-#[cfg(test)]
-pub(crate) use self::file::META;
 use self::file::{Contents, Fault, File};
+#[cfg(test)]
+pub(crate) use self::file::{JOURNAL, META};
+use self::loading::Loading;
 use self::reader::Job;
 pub(crate) use self::reader::{Entry, Scanned};
 pub(crate) use self::record::Row;
@@ -39,8 +42,8 @@ use self::sweep::Limits;
 pub(crate) use self::table::Table;
 use self::table::{Missing, Mode};
 pub(crate) use self::waits::Waits;
-pub(crate) use self::writer::Order;
-use self::writer::{Command, Writer};
+use self::writer::Command;
+pub(crate) use self::writer::{Order, Writer};
 use crate::ban::BanChange;
 use crate::complaint::Complaint;
 use crate::counters::Counters;
@@ -55,6 +58,11 @@ const FILE: &str = "portcullis.redb";
 pub(crate) const RECENT_MAX: usize = 262_144;
 /// How many octets of memory the changes may take that wait to be written; over it nothing new is remembered.
 const WAITING_MAX: usize = 16 << 20;
+/// How many entries of the file's journal are played together when it is opened: a file with fewer is in memory before
+/// anybody asks. The writer plays the others, so many at a time, before it looks whether there is something to write.
+pub(crate) const TOGETHER: usize = 131_072;
+/// How long is waited for a file that is being read: with this the first answer comes within a second of the start.
+const LOADING_MAX: Duration = Duration::from_millis(500);
 /// Threads that read, so that one slow read does not hold up all.
 const READERS: usize = 2;
 /// How many jobs wait for a reader; who asks for more waits as well.
@@ -80,6 +88,8 @@ pub(crate) struct Engine {
     full: AtomicBool,
     /// The writer has been told that there is something to write.
     awake: AtomicBool,
+    /// Memory knows what the file has.
+    loaded: SetOnce<()>,
     closed: AtomicBool,
     /// The writer has written all that there was.
     ended: watch::Sender<bool>,
@@ -127,18 +137,35 @@ impl Engine {
 
 impl Embedded {
     /// Opens the file in `directory`, or none, and starts the threads.
-    pub(crate) fn open(directory: Option<&Path>, size_max: u64, recent_max: usize) -> Result<Self, Error> {
+    pub(crate) fn open(
+        directory: Option<&Path>,
+        size_max: u64,
+        recent_max: usize,
+        together: usize,
+    ) -> Result<Self, Error> {
+        let writer = Self::writer(directory, size_max, recent_max, together)?;
+        Self::start(writer).map_err(|source| Error::Thread { source })
+    }
+
+    /// The one who will write the file, and has opened it.
+    pub(crate) fn writer(
+        directory: Option<&Path>,
+        size_max: u64,
+        recent_max: usize,
+        together: usize,
+    ) -> Result<Writer, Error> {
         let path = directory.map(|directory| directory.join(FILE));
         let file = File::new(path.clone());
         let table = Table::new(recent_max);
         let path = path.unwrap_or_default().display().to_string();
-        let Contents { secret, log, waits, standing } = file.open(&table).map_err(|fault| match fault {
+        let contents = file.open(&table, together).map_err(|fault| match fault {
             Fault::Newer(found) => Error::Newer { path: path.clone(), found, known: file::SCHEMA },
             Fault::InUse => Error::InUse { path: path.clone() },
             Fault::Failed(source) => Error::Open { path: path.clone(), source },
             Fault::Damaged(_) => Error::Open { path: path.clone(), source: std::io::Error::other(fault.to_string()) },
         })?;
-        let engine = Arc::new(Engine {
+        let Contents { secret, log, unplayed, waits, standing } = contents;
+        let engine = Engine {
             table,
             file,
             secret,
@@ -149,16 +176,18 @@ impl Embedded {
             head: AtomicU64::new(log.next_block),
             full: AtomicBool::new(false),
             awake: AtomicBool::new(false),
+            loaded: SetOnce::new_with((unplayed.is_none()).then_some(())),
             closed: AtomicBool::new(false),
             ended: watch::Sender::new(false),
             complaint: Complaint::default(),
-        });
-        Self::start(engine, log).map_err(|source| Error::Thread { source })
+        };
+        Ok(Writer::new(Arc::new(engine), log, unplayed.map(|next| Loading::new(next, together))))
     }
 
-    fn start(engine: Arc<Engine>, log: file::Log) -> std::io::Result<Self> {
+    /// Starts the threads.
+    pub(crate) fn start(own: Writer) -> std::io::Result<Self> {
         let (writer, commands) = sync_channel(COMMANDS_MAX);
-        let own = Writer::new(Arc::clone(&engine), log);
+        let engine = Arc::clone(&own.engine);
         thread::Builder::new().name("store-write".into()).spawn(move || own.run(&commands))?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
@@ -181,6 +210,7 @@ impl Embedded {
 
     async fn answer(&self, asked: &Asked, remember: bool) -> Result<Greylisted, Unavailable> {
         let engine = &self.engine;
+        self.loaded().await?;
         let mut reads = Vec::new();
         for _ in 0..TRIES {
             if engine.closed.load(Ordering::Relaxed) {
@@ -214,8 +244,19 @@ impl Embedded {
         read.await.map_err(|_| Unavailable::Unreadable)
     }
 
+    /// Waits until memory knows what the file has, but not for long.
+    async fn loaded(&self) -> Result<(), Unavailable> {
+        let loaded = &self.engine.loaded;
+        if loaded.initialized() {
+            return Ok(());
+        }
+        // Few wait for it, and nobody else carries the timer about.
+        Box::pin(timeout(LOADING_MAX, loaded.wait())).await.map(drop).map_err(|_| Unavailable::Loading)
+    }
+
     /// The entries of some blocks from this one on.
     pub(crate) async fn scan(&self, from: u64) -> Result<Scanned, Unavailable> {
+        self.loaded().await?;
         let (reply, read) = oneshot::channel();
         self.ask(0, Job::Scan { from, reply }).await?;
         read.await.map_err(|_| Unavailable::Unreadable)

@@ -41,7 +41,7 @@ pub use url::{Url, without_passwords};
 #[cfg(fuzzing)]
 pub use valkey::read_anything;
 
-use engine::{Embedded, RECENT_MAX};
+use engine::{Embedded, RECENT_MAX, TOGETHER};
 use valkey::Valkey;
 
 /// What a store without a file may take of memory, as of a file.
@@ -110,6 +110,9 @@ pub enum Unavailable {
     /// It was closed.
     #[error("the store is closed")]
     Closed,
+    /// The file is large, and not yet read since the start.
+    #[error("the store is still being read")]
+    Loading,
     /// Valkey does not answer, and this host knows too little.
     #[error("the store does not answer")]
     Away,
@@ -130,7 +133,9 @@ impl Store {
     /// Opens or creates `portcullis.redb` in a directory, or the Valkey that `config` names. A damaged file is renamed
     /// aloud, and an empty one begun. A Valkey that does not answer is told of by the log, and tried again.
     ///
-    /// It reads the file's journal, of a small file everything, or it connects: call it where that may take seconds.
+    /// It reads the journal of a small file, or the beginning of a large one, or it connects: call it where that may take a
+    /// second. What a large file has besides is read while others ask: who asks meanwhile waits for half a second, and then
+    /// gets [`Unavailable::Loading`]. Bans and the names that are allowed are known at once.
     ///
     /// # Errors
     /// If a setting cannot be, the file cannot be opened, another process has it, or a newer version wrote it.
@@ -138,7 +143,7 @@ impl Store {
         if let Some(address) = config.checked()? {
             return Ok(Self(Place::Valkey(Arc::new(Valkey::open(address, config)?))));
         }
-        Embedded::open(Some(directory), config.size_max, RECENT_MAX).map(Self::embedded)
+        Embedded::open(Some(directory), config.size_max, RECENT_MAX, TOGETHER).map(Self::embedded)
     }
 
     /// One that remembers in 64 MiB of memory, until it is dropped.
@@ -147,7 +152,7 @@ impl Store {
     /// If the system has no thread for it.
     #[must_use]
     pub fn in_memory() -> Self {
-        let embedded = Embedded::open(None, MEMORY_MAX, RECENT_MAX);
+        let embedded = Embedded::open(None, MEMORY_MAX, RECENT_MAX, TOGETHER);
         Self::embedded(embedded.expect("a store without a file needs only threads"))
     }
 

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 pub(crate) mod figures;
 mod limits;
+mod loading;
 mod model;
 mod standing;
 
@@ -14,7 +15,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::{Embedded, Table};
+use crate::engine::{Embedded, TOGETHER, Table};
 use crate::greylist::{Seconds, time};
 use crate::{Attempt, Greylisted, Place, Store, Terms, Unavailable};
 
@@ -24,11 +25,11 @@ const TERMS: Terms = Terms::POSTGREY;
 const RECENT_TINY: usize = 512;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 fn open_tiny(directory: &Path, size_max: u64) -> Store {
-    Store::embedded(Embedded::open(Some(directory), size_max, RECENT_TINY).unwrap())
+    Store::embedded(Embedded::open(Some(directory), size_max, RECENT_TINY, TOGETHER).unwrap())
 }
 
 fn table(store: &Store) -> &Table {

@@ -40,6 +40,10 @@ pub(super) fn tell(
 ) -> anyhow::Result<Answer> {
     let is_meant = |count: &&Count| count.hour + HOUR > since && until.is_none_or(|until| count.hour <= until);
     let counts: Vec<&Count> = counts.iter().filter(is_meant).collect();
+    if counts.is_empty() {
+        anstream::eprintln!("portcullis: nothing has been counted in this time: --since takes an earlier one");
+        return Ok(Answer::No);
+    }
     if json {
         for count in &counts {
             writeln!(out, "{}", ascii_json(&Told::new(count)?)?)?;
@@ -56,7 +60,7 @@ pub(super) fn tell(
             tell_sums(title, &counts, of, out)?;
         }
     }
-    Ok(if counts.is_empty() { Answer::No } else { Answer::Yes })
+    Ok(Answer::Yes)
 }
 
 impl<'a> Told<'a> {

@@ -12,12 +12,13 @@ use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::batch::{JournalRow, after};
+use super::loading::play_journal;
 use super::record::Damaged;
 use super::standing;
 use super::table::Table;
 use super::waits::Waits;
 use crate::greylist::unix;
-use crate::key::{Print, Secret};
+use crate::key::Secret;
 use crate::standing::Standing;
 
 /// The schema that this program writes.
@@ -38,8 +39,6 @@ pub(crate) const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("gre
 const CACHE_MAX: usize = 16 << 20;
 /// A file up to this size is read through and checked when it is opened: that takes less than a second.
 const CHECKED_MAX: u64 = 256 << 20;
-/// How many entries of the journal are sorted before they are played.
-const PLAYED_TOGETHER: usize = 500_000;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +71,8 @@ pub(crate) struct Log {
 pub(crate) struct Contents {
     pub secret: Secret,
     pub log: Log,
+    /// The first row of the journal that is not played yet; nothing if all are.
+    pub unplayed: Option<u64>,
     pub waits: Waits,
     pub standing: Standing,
 }
@@ -124,13 +125,14 @@ impl File {
         })
     }
 
-    /// Opens or creates the file, and fills the index from it. One that is damaged is set aside, and another begun.
-    pub(crate) fn open(&self, table: &Table) -> Result<Contents, Fault> {
+    /// Opens or creates the file, and begins to fill the index from it, with as many entries as are played `together`. One
+    /// that is damaged is set aside, and another begun.
+    pub(crate) fn open(&self, table: &Table, together: usize) -> Result<Contents, Fault> {
         let secret = Secret::random();
         let opened = || {
             caught(|| {
                 let database = open(self.path.as_deref(), secret)?;
-                let contents = load(&database, table)?;
+                let contents = load(&database, table, together)?;
                 Ok((database, contents))
             })
         };
@@ -225,55 +227,26 @@ fn upgraded(database: Database, secret: Secret) -> Result<Database, Fault> {
     Ok(database)
 }
 
-/// Reads what memory needs of the file.
-fn load(database: &Database, table: &Table) -> Result<Contents, Fault> {
+/// Reads what memory needs of the file, but for what is still to be played of its journal.
+fn load(database: &Database, table: &Table, together: usize) -> Result<Contents, Fault> {
     let read = database.begin_read()?;
     let meta = read.open_table(META)?;
     let secret = meta.get("secret")?.and_then(|secret| secret.value().try_into().ok()).ok_or(Damaged)?;
     let waits = meta.get("waits")?.map(|waits| Waits::read(waits.value())).transpose()?.unwrap_or_default();
-    Ok(Contents { secret: Secret(secret), log: load_journal(&read, table)?, waits, standing: standing::load(&read)? })
+    let mut log = end_of_journal(&read)?;
+    let unplayed = play_journal(&read, table, &mut log, 0, together)?;
+    Ok(Contents { secret: Secret(secret), log, unplayed, waits, standing: standing::load(&read)? })
 }
 
-/// Plays the journal: what each commit added, and what it removed of what older ones had added.
-fn load_journal(read: &ReadTransaction, table: &Table) -> Result<Log, Fault> {
-    let mut log = Log { next_block: 1, ..Log::default() };
-    let (mut added, mut removed) = (Vec::new(), Vec::new());
-    for row in read.open_table(JOURNAL)?.iter()? {
-        let (number, row) = row?;
-        let row = JournalRow::read(row.value())?;
-        log.next_block = log.next_block.max(row.first);
-        for (block, prints) in row.numbers().zip(&row.blocks) {
-            added.extend(prints.iter().map(|print| (*print, block as u32)));
-            log.next_block = after(block);
-        }
-        log.next_row = number.value() + 1;
-        log.octets += row.octets;
-        log.records += row.records();
-        removed.extend(row.removed);
-        if added.len() + removed.len() > PLAYED_TOGETHER {
-            play(table, &mut added, &mut removed);
-        }
-    }
-    play(table, &mut added, &mut removed);
-    Ok(log)
-}
-
-/// Adds and removes in the order of the index, which is several times as fast as in the order of time. What is removed
-/// was added before, and nothing is added twice.
-fn play(table: &Table, added: &mut Vec<(Print, u32)>, removed: &mut Vec<(Print, u32)>) {
-    added.sort_unstable();
-    for entries in added.chunk_by(|(one, _), (other, _)| one.shard() == other.shard()) {
-        let Some((first, _)) = entries.first() else { continue };
-        let index = &mut table.shard(first.shard().into()).index;
-        index.reserve(entries.len());
-        entries.iter().for_each(|(print, place)| index.insert(print.fingerprint(), *place));
-    }
-    removed.sort_unstable();
-    for (print, place) in removed.iter() {
-        table.shard(print.shard().into()).index.remove(print.fingerprint(), *place);
-    }
-    added.clear();
-    removed.clear();
+/// Where the next commit goes.
+fn end_of_journal(read: &ReadTransaction) -> Result<Log, Fault> {
+    let journal = read.open_table(JOURNAL)?;
+    let Some((number, row)) = journal.last()? else {
+        return Ok(Log { next_block: 1, ..Log::default() });
+    };
+    let row = JournalRow::read(row.value())?;
+    let next_block = row.numbers().last().map_or(row.first, after);
+    Ok(Log { next_block, next_row: number.value() + 1, ..Log::default() })
 }
 
 fn next_row(database: &Database) -> Result<u64, Fault> {

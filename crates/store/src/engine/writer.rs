@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::Engine;
 use super::batch::Batch;
 use super::file::{BLOCKS, Fault, JOURNAL, Log, META};
+use super::loading::Loading;
 use super::record::Record;
 use super::standing;
 use super::sweep::{Tables, sweep};
@@ -51,8 +52,10 @@ pub(crate) struct Order {
 /// The writer's own.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    engine: Arc<Engine>,
+    pub engine: Arc<Engine>,
     log: Log,
+    /// What memory does not know yet. Until it does, nothing is written but what stands: the index must be whole for the rest.
+    loading: Option<Loading>,
     failing: bool,
     /// The file does not have the names that are allowed, nor the bans.
     lacks_standing: bool,
@@ -61,12 +64,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(engine: Arc<Engine>, log: Log) -> Self {
-        Self { engine, log, failing: false, lacks_standing: false, crowded: false, latest: None }
+    pub(crate) fn new(engine: Arc<Engine>, log: Log, loading: Option<Loading>) -> Self {
+        Self { engine, log, loading, failing: false, lacks_standing: false, crowded: false, latest: None }
     }
 
     /// Writes until the store is closed or nobody has it any more, and then what is left.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+        if self.loading.is_some() {
+            tracing::info!("{}: it is large, and read while mail is served", self.engine.file.name());
+        }
         while !self.engine.closed.load(Ordering::SeqCst) {
             match self.next(commands) {
                 Some(Command::Wake) => drop(self.commit(&Order::default())),
@@ -83,8 +89,10 @@ impl Writer {
     }
 
     /// The next command; a change is followed by a pause in which others may join it. Nothing at the end.
-    fn next(&self, commands: &Receiver<Command>) -> Option<Command> {
-        let pause = if self.failing {
+    fn next(&mut self, commands: &Receiver<Command>) -> Option<Command> {
+        let pause = if let Some(loading) = self.loading.take() {
+            self.load(loading)
+        } else if self.failing {
             RETRY_INTERVAL
         } else {
             match commands.recv().ok()? {
@@ -97,6 +105,32 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => Some(Command::Wake),
             Err(RecvTimeoutError::Disconnected) => None,
         }
+    }
+
+    /// Plays the next part of the journal, and says how long the one after it waits.
+    fn load(&mut self, mut loading: Loading) -> Duration {
+        match loading.play_on(&self.engine, &mut self.log) {
+            Ok(true) => self.loading = Some(loading),
+            Ok(false) => self.end_loading(&loading),
+            Err(fault) => {
+                self.engine.complain("read", &fault);
+                self.failing = true;
+                self.engine.file.close();
+                self.loading = Some(loading);
+                self.begin_anew(&fault);
+                return RETRY_INTERVAL;
+            }
+        }
+        Duration::ZERO
+    }
+
+    /// Memory knows all there is.
+    fn end_loading(&self, loading: &Loading) {
+        // It is set here alone, and once.
+        let _ = self.engine.loaded.set(());
+        let (file, took) = (self.engine.file.name(), loading.took());
+        let passed = self.engine.counters.unavailable.load(Ordering::Relaxed);
+        tracing::info!(entries = self.engine.table.in_file(), passed, "{file}: read in {took:.1?}");
     }
 
     /// Writes what waits and what is ordered; says how many entries the order concerned.
@@ -262,6 +296,9 @@ impl Writer {
         self.engine.standing.correspondents.lose();
         self.lacks_standing = true;
         self.log = Log { next_block: self.log.next_block, next_row, octets: 0, records: 0 };
+        if let Some(loading) = self.loading.take() {
+            self.end_loading(&loading);
+        }
     }
 }
 
