@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::chain::{Chain, OURS};
 use super::figures::{median, table, target, title};
+use super::inside;
 use super::load::Mail;
 use super::server::Server;
 use super::support::dns::{FakeDns, Manner};
@@ -16,7 +17,7 @@ use super::support::postfix::{Postfix, Service};
 use super::support::smtp::Session;
 use super::support::wait_for;
 use super::support::zone::Zone;
-use super::{inside, throughput};
+use super::throughput::WORLD;
 
 /// The argument by which this program runs the scenario in its own namespace.
 pub const INSIDE: &str = "messages-inside";
@@ -55,7 +56,9 @@ pub fn run_inside(quick: bool) -> bool {
              one pass unmeasured to warm the caches, then {ROUNDS} passes for each in turn"
         ),
     );
-    let dns = FakeDns::start_with("127.0.0.1:53", Zone::parse(throughput::WORLD), Manner::default());
+    let mut zone = Zone::parse(WORLD);
+    (0..messages).map(mail).for_each(|mail| zone.host(&mail.host().to_string(), &mail.client().to_string()));
+    let dns = FakeDns::start_with("127.0.0.1:53", zone, Manner::default());
     let chain = Chain::new();
     let config = chain.portcullis(dns.address()).replace("[dns]", "[dns]\nttl_min = \"1h\"");
     let sockets = Postfix::directory();
@@ -74,7 +77,7 @@ pub fn run_inside(quick: bool) -> bool {
     let measure = |way: usize| {
         let port = PORT + u16::try_from(way).expect("few ways");
         let started = Instant::now();
-        deliver(port, messages).unwrap_or_else(|error| panic!("{}: {error}\n{}", WAYS[way], postfix.log()));
+        deliver(port, messages).unwrap_or_else(|error| panic!("{}: {error}\n{}", WAYS[way], postfix.troubles()));
         let took = started.elapsed();
         wait_for("an empty queue", PATIENCE, || postfix.queue().contains("queue is empty").then_some(()));
         f64::from(messages) / took.as_secs_f64()
@@ -110,13 +113,17 @@ fn deliver(port: u16, messages: u32) -> io::Result<()> {
             if number >= messages {
                 return Ok(());
             }
-            converse(Mail { number, domain: number % DOMAINS }, port, &body)?;
+            converse(mail(number), port, &body)?;
         }
     };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(client)).collect();
         clients.into_iter().try_for_each(|client| client.join().expect("it returns its errors"))
     })
+}
+
+fn mail(number: u32) -> Mail {
+    Mail { number, domain: number % DOMAINS }
 }
 
 fn converse(mail: Mail, port: u16, body: &str) -> io::Result<()> {
