@@ -47,7 +47,11 @@ fn answer(mut stream: &TcpStream, rules: &HashMap<String, Rule>) -> io::Result<(
     let mut reader = BufReader::new(stream);
     loop {
         let request = request(&mut reader)?;
-        let said = |name: &str| request.get(name).map(String::as_str).unwrap_or_default();
+        // Of a decision nobody knows which of the two the client said, so here they are one.
+        let said = |name: &str| match request.get(name).map(String::as_str).unwrap_or_default() {
+            "EHLO" => "HELO",
+            value => value,
+        };
         let rule = rules.get(said("policy_context"));
         match rule.filter(|rule| said(rule.attribute) == rule.value).map(|rule| rule.answer) {
             Some(Answer::Garbage(bytes)) => return stream.write_all(bytes.as_bytes()),

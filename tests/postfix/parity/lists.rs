@@ -82,7 +82,7 @@ impl List {
             Self::Etrn => "ETRN",
             _ if delay_reject && matches!(session.purpose, Purpose::Etrn(_)) => "ETRN",
             Self::Client if !delay_reject => "CONNECT",
-            Self::Helo if !delay_reject => session.greeting,
+            Self::Helo if !delay_reject => "HELO",
             Self::Sender if !delay_reject => "MAIL",
             _ if session.purpose == Purpose::Vrfy => "VRFY",
             _ => "RCPT",

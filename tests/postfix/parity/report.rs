@@ -17,7 +17,7 @@ const DIFFERENCES_SHOWN: usize = 20;
 const PASSING_SHARE: u32 = 1_000;
 
 /// What is not drawn beside [`LEFT_OUT`], and why.
-const NOT_DRAWN: [(&str, &str); 6] = [
+const NOT_DRAWN: [(&str, &str); 7] = [
     ("a HELO name with octets that Postfix replaces", "nobody sees it as it was said"),
     (
         "TLS without smtpd_delay_reject, for the client and helo lists",
@@ -29,6 +29,7 @@ const NOT_DRAWN: [(&str, &str); 6] = [
         "reject_unlisted_sender in the client and helo lists",
         "Postfix 3.7 may skip it there: whether it has spoken stands in memory that nobody has set",
     ),
+    ("protocol_state=EHLO beside HELO", "a policy service that we ask is told HELO for both: a milter hears no more"),
     ("reject_multi_recipient_bounce at RCPT", "Postfix tells no policy server there how many recipients it has taken"),
 ];
 
