@@ -4,6 +4,7 @@
 use std::io;
 use std::thread::available_parallelism;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -31,7 +32,7 @@ async fn listen(endpoint: &str) -> io::Result<()> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
         eprintln!("listening on {endpoint} (milter)");
         loop {
-            tokio::spawn(answer(listener.accept().await?.0));
+            tokio::spawn(answer(listener.accept().await?.0, |_| {}));
         }
     }
     let listener = TcpListener::bind(endpoint.trim_start_matches("inet:")).await?;
@@ -39,18 +40,19 @@ async fn listen(endpoint: &str) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(answer(stream));
+        // As we do: without it, this milter would take 40 ms longer for a message than the same by a Unix-domain socket.
+        tokio::spawn(answer(stream, |stream| drop(SockRef::from(stream).set_tcp_quickack(true))));
     }
 }
 
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, acknowledge: impl Fn(&S)) -> io::Result<()> {
     let mut arrived = Vec::with_capacity(4096);
     loop {
         while let Some((letter, length)) = split(&arrived) {
             match letter {
                 NEGOTIATION => stream.write_all(&frame(NEGOTIATION, &TERMS.map(u32::to_be_bytes).concat())).await?,
                 // Macros, abort, and the end of a session in its connection are not answered.
-                b'D' | b'A' | b'K' => {}
+                b'D' | b'A' | b'K' => acknowledge(&stream),
                 b'Q' => return Ok(()),
                 _ => stream.write_all(&frame(CONTINUE, &[])).await?,
             }

@@ -56,6 +56,11 @@ impl Connection {
         written.is_ok()
     }
 
+    /// What has arrived gets no reply yet that would acknowledge it.
+    pub(crate) fn acknowledge(&self) {
+        self.stream.acknowledge();
+    }
+
     /// The first `length` bytes are answered.
     pub(crate) fn answered(&mut self, length: usize) {
         self.arrived.drain(..length);

@@ -152,7 +152,7 @@ impl Commands {
 
     /// Answers all whole commands that have arrived.
     async fn answer_arrived(&mut self) -> Then {
-        let mut answered = 0;
+        let (mut answered, mut is_replied) = (0, false);
         loop {
             let (asks, event, length) = match self.hear(answered) {
                 Ok(Some(heard)) => heard,
@@ -160,12 +160,16 @@ impl Commands {
                 Err(fault) => return self.complain(&fault, answered),
             };
             match self.answer(asks, event).await {
-                Ok(Then::Read) => answered += length,
+                Ok(Then::Read) => (answered, is_replied) = (answered + length, !self.reply.is_empty()),
                 Ok(Then::Close) => return Then::Close,
                 Err(fault) => return self.complain(&fault, answered),
             }
         }
         self.connection.answered(answered);
+        if !is_replied {
+            // Postfix sends the macros of commands that we are spared, and then what we are not spared: in two writes.
+            self.connection.acknowledge();
+        }
         Then::Read
     }
 
