@@ -48,15 +48,20 @@ async fn listen(endpoint: &str) -> io::Result<()> {
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, acknowledge: impl Fn(&S)) -> io::Result<()> {
     let mut arrived = Vec::with_capacity(4096);
     loop {
+        let mut is_replied = false;
         while let Some((letter, length)) = split(&arrived) {
+            // Macros, abort, and the end of a session in its connection are not answered.
+            is_replied = !matches!(letter, b'D' | b'A' | b'K');
             match letter {
                 NEGOTIATION => stream.write_all(&frame(NEGOTIATION, &TERMS.map(u32::to_be_bytes).concat())).await?,
-                // Macros, abort, and the end of a session in its connection are not answered.
-                b'D' | b'A' | b'K' => acknowledge(&stream),
                 b'Q' => return Ok(()),
-                _ => stream.write_all(&frame(CONTINUE, &[])).await?,
+                _ if is_replied => stream.write_all(&frame(CONTINUE, &[])).await?,
+                _ => {}
             }
             arrived.drain(..length);
+        }
+        if !is_replied {
+            acknowledge(&stream);
         }
         if stream.read_buf(&mut arrived).await? == 0 {
             return Ok(());

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::milter::ZONE;
 use crate::support::dns::FakeDns;
 use crate::support::netns;
 use crate::support::peers::Peer;
@@ -46,15 +47,6 @@ servers = ["127.0.0.1:53"]
 listen = ["inet:127.0.0.1:8893"]
 verdict_header = true
 "#;
-
-const ZONE: &str = "
-10.0.0.1 PTR mail.good.test
-mail.good.test A 10.0.0.1
-good.test MX 10 mail.good.test
-10.0.0.66 PTR mail.bad.test
-mail.bad.test A 10.0.0.66
-66.0.0.10.bl.test A 127.0.0.2
-";
 
 const NO_RELAY: &str = "554 5.7.1 <user@elsewhere.test>: Relay access denied; id=";
 /// The same behind Postfix's own words.

@@ -31,8 +31,24 @@ impl Row {
     /// The same row without what each restriction found: that is the part that strangers can make long.
     #[must_use]
     pub fn without_findings(&self) -> Self {
-        let decision = Decision { findings: Vec::new(), ..self.decision.clone() };
-        Self { decision, ..self.clone() }
+        let &Self { ref decision, door, stage, ref facts, elapsed, settings } = self;
+        let &Decision { id, time, verdict, stage: said_at, restriction, reason, dns_queries, .. } = decision;
+        let Decision { reply, deferral, actions, enforced, .. } = decision;
+        let decision = Decision {
+            id,
+            time,
+            verdict,
+            reply: reply.clone(),
+            deferral: deferral.clone(),
+            stage: said_at,
+            restriction,
+            reason,
+            actions: actions.clone(),
+            findings: Vec::new(),
+            dns_queries,
+            enforced: enforced.clone(),
+        };
+        Self { decision, door, stage, facts: facts.clone(), elapsed, settings }
     }
 
     /// The zone of the DNS list that settled it, if one did.
