@@ -3,6 +3,8 @@
 mod records;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use records::Records;
 const TTL_NEGATIVE: Duration = Duration::from_secs(60);
 /// How many octets of records may be kept for each entry of the cache; most entries have none.
 const OCTETS_PER_ENTRY: usize = 32;
-/// Each shelf has its own lock, so that a lookup seldom waits for another.
+/// The records of each shelf have their own lock, so that a lookup seldom waits for another.
 const SHELVES: usize = 64;
 /// In how many places an entry may stand.
 const WINDOW: usize = 32;
@@ -26,7 +28,7 @@ const WINDOW: usize = 32;
 /// of a memory too large to be near: that, not the searching, is what a lookup takes.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    shelves: Vec<Mutex<Shelf>>,
+    shelves: Vec<Shelf>,
     /// Nobody outside knows it, so nobody can aim many questions at one place.
     seed: RandomState,
     lifetimes: Lifetimes,
@@ -38,31 +40,36 @@ pub(crate) type Cached = Result<Arc<DnsAnswer>, DnsFailure>;
 
 #[derive(Debug)]
 struct Shelf {
-    /// As many as a power of two, or none. Behind an empty place of its window no entry stands.
-    entries: Vec<Entry>,
-    records: Records,
+    /// As many as a power of two, or none. Behind an empty place of its window no entry stands. Written under the lock of
+    /// the records, and read without.
+    places: Box<[Place]>,
+    records: Mutex<Records>,
 }
 
-/// A time in seconds after the cache's start, rounded up.
+/// A time in seconds after the cache's start, of which those that have begun count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Second(u32);
 
-/// 16 octets, so that four make a line.
+/// Where an entry may stand: 16 octets, so that four make a line. Two words are not written at once: the key is kept mixed
+/// with the other, so that whoever reads between the two finds no question's key.
+#[derive(Debug, Default)]
+struct Place {
+    mixed: AtomicU64,
+    /// An [`Entry`], and in the lowest bit whether it was found of late. 0 where none stands.
+    entry: AtomicU64,
+}
+
+const FOUND: u64 = 1;
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// The question's hash.
-    key: u64,
-    /// Zero where there is no entry.
     until: Second,
     /// Why there are no records. Most answers are that, and it needs no room of its own.
     failure: Option<DnsFailure>,
-    was_found: bool,
     /// Where the records stand, if they still do. Without records the length of the question's name, which stands by for
     /// the hash, so that 80 bits tell questions apart.
     detail: u16,
 }
-
-const EMPTY: Entry = Entry { key: 0, until: Second(0), failure: None, was_found: false, detail: 0 };
 
 impl Cache {
     pub(crate) fn new(settings: &Settings) -> Self {
@@ -70,9 +77,12 @@ impl Cache {
             0 => 0,
             some => some.next_power_of_two(),
         };
-        let shelf = || Shelf { entries: vec![EMPTY; entries], records: Records::new(entries * OCTETS_PER_ENTRY) };
+        let shelf = |_| Shelf {
+            places: (0..entries).map(|_| Place::default()).collect(),
+            records: Mutex::new(Records::new(entries * OCTETS_PER_ENTRY)),
+        };
         Self {
-            shelves: (0..SHELVES).map(|_| Mutex::new(shelf())).collect(),
+            shelves: (0..SHELVES).map(shelf).collect(),
             seed: RandomState::new(),
             lifetimes: Lifetimes::from(settings),
             started: Instant::now(),
@@ -90,14 +100,14 @@ impl Cache {
     /// The time as entries have it.
     pub(crate) fn second(&self, time: Instant) -> Second {
         let since = time.saturating_duration_since(self.started);
-        Second(u32::try_from(since.as_secs() + u64::from(since.subsec_nanos() > 0)).unwrap_or(u32::MAX))
+        Second(u32::try_from(since.as_secs() + 1).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn find(&self, question: &Question<'_>, now: Second) -> Option<Cached> {
         let key = self.key(question);
-        let mut shelf = self.shelf(key);
+        let shelf = self.shelf(key);
         let Entry { failure, detail, .. } = shelf.find(key, now)?;
-        let Some(failure) = failure else { return shelf.records.find(detail, question).map(Ok) };
+        let Some(failure) = failure else { return shelf.records().find(detail, question).map(Ok) };
         (usize::from(detail) == question.name.len()).then_some(Err(failure))
     }
 
@@ -106,68 +116,101 @@ impl Cache {
         let (key, failure) = (self.key(&Question::of(&answer)), answer.failure());
         let until = self.second(now + self.lifetimes.of(failure, ttl));
         let now = self.second(now);
-        let mut shelf = self.shelf(key);
+        let shelf = self.shelf(key);
+        let mut records = shelf.records();
         let detail = match failure {
             Some(_) => u16::try_from(answer.name.len()).ok(),
-            None => shelf.records.insert(answer),
+            None => records.insert(answer),
         };
-        if let (Some(detail), Some(index)) = (detail, shelf.place(key, now)) {
-            shelf.entries[index] = Entry { key, until, failure, was_found: false, detail };
+        if let (Some(detail), Some(place)) = (detail, shelf.place(key, now)) {
+            place.put(key, Entry { until, failure, detail });
         }
     }
 
-    fn shelf(&self, key: u64) -> MutexGuard<'_, Shelf> {
+    fn shelf(&self, key: u64) -> &Shelf {
         // By other bits than those that choose the place.
-        self.shelves[(key >> 58) as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        &self.shelves[(key >> 58) as usize]
     }
 }
 
 impl Shelf {
-    /// Where the entry of `key` may stand.
-    fn window(&self, key: u64) -> impl Iterator<Item = usize> + use<> {
-        let length = self.entries.len();
-        (0..WINDOW.min(length)).map(move |step| (key as usize).wrapping_add(step) & (length - 1))
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&mut self, key: u64, now: Second) -> Option<Entry> {
-        for index in self.window(key) {
-            let entry = &mut self.entries[index];
-            if entry.key == key && entry.until > now {
-                // Written once, or processors that find the same answer would take it from each other.
-                if !entry.was_found {
-                    entry.was_found = true;
-                }
-                return Some(*entry);
-            }
-            if entry.until == EMPTY.until {
-                break;
+    /// Where the entry of `key` may stand.
+    fn window(&self, key: u64) -> impl Iterator<Item = &Place> {
+        let length = self.places.len();
+        (0..WINDOW.min(length)).map(move |step| &self.places[(key as usize).wrapping_add(step) & (length - 1)])
+    }
+
+    fn find(&self, key: u64, now: Second) -> Option<Entry> {
+        for place in self.window(key) {
+            let (found, entry) = place.read()?;
+            if found == key && entry.until > now {
+                place.note_found();
+                return Some(entry);
             }
         }
         None
     }
 
-    /// Where the entry of `key` stands or is to stand; nowhere in a cache without entries.
-    fn place(&mut self, key: u64, now: Second) -> Option<usize> {
+    /// Where the entry of `key` stands or is to stand; nowhere in a cache without places.
+    fn place(&self, key: u64, now: Second) -> Option<&Place> {
         let mut over = None;
-        for index in self.window(key) {
-            match &self.entries[index] {
-                entry if entry.key == key => return Some(index),
-                entry if entry.until == EMPTY.until => return over.or(Some(index)),
-                entry if entry.until <= now => over = over.or(Some(index)),
-                _ => {}
+        for place in self.window(key) {
+            match place.read() {
+                Some((found, _)) if found == key => return Some(place),
+                Some((_, entry)) if entry.until <= now => over = over.or(Some(place)),
+                Some(_) => {}
+                None => return over.or(Some(place)),
             }
         }
         over.or_else(|| self.unused(key))
     }
 
     /// A place in the full window of `key` whose entry was not found of late. What was gets another round.
-    fn unused(&mut self, key: u64) -> Option<usize> {
-        for index in self.window(key) {
-            if !std::mem::take(&mut self.entries[index].was_found) {
-                return Some(index);
-            }
+    fn unused(&self, key: u64) -> Option<&Place> {
+        let is_unused = |place: &&Place| place.entry.fetch_and(!FOUND, Relaxed) & FOUND == 0;
+        self.window(key).find(is_unused).or_else(|| self.window(key).next())
+    }
+}
+
+impl Place {
+    /// The entry and its key. Relaxed, as nothing else is read because of it but what has its own lock.
+    fn read(&self) -> Option<(u64, Entry)> {
+        let word = self.entry.load(Relaxed);
+        (word != 0).then(|| (self.mixed.load(Relaxed) ^ word & !FOUND, Entry::of_word(word)))
+    }
+
+    fn put(&self, key: u64, entry: Entry) {
+        let word = entry.word();
+        self.entry.store(word, Relaxed);
+        self.mixed.store(key ^ word, Relaxed);
+    }
+
+    fn note_found(&self) {
+        // Written once, or processors that find the same answer would take it from each other.
+        if self.entry.load(Relaxed) & FOUND == 0 {
+            self.entry.fetch_or(FOUND, Relaxed);
         }
-        self.window(key).next()
+    }
+}
+
+impl Entry {
+    /// Never 0, as no time is. The lowest bit is left free.
+    fn word(self) -> u64 {
+        let failure = self.failure.map_or(0, |failure| failure as u64 + 1);
+        u64::from(self.until.0) << 32 | u64::from(self.detail) << 16 | failure << 1
+    }
+
+    fn of_word(word: u64) -> Self {
+        let failure = (word >> 1 & 0x7f) as usize;
+        Self {
+            until: Second((word >> 32) as u32),
+            failure: failure.checked_sub(1).and_then(|index| DnsFailure::ALL.get(index).copied()),
+            detail: (word >> 16) as u16,
+        }
     }
 }
 
@@ -258,7 +301,7 @@ mod tests {
 
     /// How many octets of records are kept, and in how many places.
     fn taken(cache: &Cache) -> (usize, usize) {
-        let taken = cache.shelves.iter().map(|shelf| shelf.lock().unwrap().records.taken());
+        let taken = cache.shelves.iter().map(|shelf| shelf.records().taken());
         taken.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
@@ -290,6 +333,31 @@ mod tests {
                 assert!(cache.find(&question, cache.second(start)).is_some(), "{number}");
             }
         }
+    }
+
+    #[test]
+    fn an_entry_is_whole_in_its_word() {
+        let details = [0, 0x1234, u16::MAX];
+        let failures = DnsFailure::ALL.into_iter().map(Some).chain([None]);
+        for (failure, detail) in failures.flat_map(|failure| details.map(|detail| (failure, detail))) {
+            for (key, until) in [(0, 1), (u64::MAX, u32::MAX), (0x0123_4567_89ab_cdef, 7)] {
+                let place = Place::default();
+                assert!(place.read().is_none());
+                place.put(key, Entry { until: Second(until), failure, detail });
+                place.note_found();
+                let (found, entry) = place.read().unwrap();
+                assert_eq!((found, entry.until, entry.failure, entry.detail), (key, Second(until), failure, detail));
+            }
+        }
+    }
+
+    #[test]
+    fn who_reads_between_two_words_finds_nothing() {
+        let place = Place::default();
+        let entry = |seconds| Entry { until: Second(seconds), failure: None, detail: 3 };
+        place.put(5, entry(10));
+        place.entry.store(entry(20).word(), Relaxed);
+        assert_ne!(place.read().unwrap().0, 5);
     }
 
     #[test]

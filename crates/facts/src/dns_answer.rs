@@ -95,6 +95,19 @@ pub enum DnsFailure {
 }
 
 impl DnsFailure {
+    /// All of them, each in the place of its number.
+    pub const ALL: [Self; 9] = [
+        Self::NxDomain,
+        Self::NoData,
+        Self::AliasLoop,
+        Self::ServFail,
+        Self::Refused,
+        Self::Timeout,
+        Self::Unreachable,
+        Self::Malformed,
+        Self::NotRecorded,
+    ];
+
     /// Whether the question remains open, so that asking again later may help.
     #[must_use]
     pub fn is_temporary(self) -> bool {
