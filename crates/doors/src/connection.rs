@@ -52,7 +52,6 @@ impl Connection {
             written = self.stream.write_all(reply) => written,
             () = self.idle.lasted() => return false,
         };
-        self.idle.end();
         written.is_ok()
     }
 

@@ -100,16 +100,16 @@ impl Gate {
     pub async fn decide(
         &self,
         door: &'static str,
-        facts: Facts,
+        facts: Arc<Facts>,
         stage: Stage,
         now: SystemTime,
         deadline: Duration,
-    ) -> Row {
+    ) -> Box<Row> {
         let settings = self.settings.load();
         let asker = self.dns.load().asker().with_deadline(deadline);
         let decision = judge::decide(&settings, &asker, &self.outside, &facts, stage, self.ids.next(now), now).await;
         let (elapsed, settings) = (asker.elapsed(), settings.fingerprint());
-        let row = Row { decision, door, stage, facts, elapsed, settings };
+        let row = Box::new(Row { decision, door, stage, facts, elapsed, settings });
         self.counters.decisions(row.decision.verdict).fetch_add(1, Relaxed);
         if row.decision.enforced.is_shadow() {
             self.counters.shadow.fetch_add(1, Relaxed);
@@ -120,7 +120,7 @@ impl Gate {
 
     /// Puts the questions on their way that `facts` give rise to at `stage`, for the decisions to come. Whoever loses
     /// patience may drop it: what is on its way goes on.
-    pub fn ask_early(&self, facts: Facts, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
+    pub fn ask_early(&self, facts: Arc<Facts>, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
         judge::ask_early(self.settings.load_full(), self.dns.load().asker(), facts, stage, SystemTime::now())
     }
 

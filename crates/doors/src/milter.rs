@@ -202,7 +202,7 @@ impl Commands {
                         Err(Gone) => return Ok(Then::Close),
                     }
                 }
-                self.push_verdict(terms, left.as_ref().or(row.as_ref()), stage, event);
+                self.push_verdict(terms, left.as_deref().or(row.as_deref()), stage, event);
             }
         }
         // Others who are ready are decided first: replies that go out together wake the mail server once.
@@ -221,7 +221,7 @@ impl Commands {
     }
 
     /// Meets the policy door at the seam: what it has decided on the same command. That is ours to tell, not to keep.
-    fn meet(&mut self, asks: Asks, event: Event) -> Option<Row> {
+    fn meet(&mut self, asks: Asks, event: Event) -> Option<Box<Row>> {
         if matches!(event, Event::Connect | Event::QuitNewConnection) {
             self.seam = self.session.key().map(|key| self.door.gate.seams.enter(key));
         }
@@ -238,18 +238,18 @@ impl Commands {
     /// Puts the questions on their way that can be asked now. Those of the stage before are among them.
     fn ask_early(&mut self, stage: Stage) {
         let facts = self.session.early(stage);
-        self.early = facts.map(|facts| Box::pin(self.door.gate.ask_early(facts.clone(), stage)) as _);
+        self.early = facts.map(|facts| Box::pin(self.door.gate.ask_early(Arc::clone(facts), stage)) as _);
     }
 
     /// The decision, where there is one to take. Meanwhile what is asked early goes on, and the mail server is told to wait.
-    async fn judge(&mut self, terms: Terms, stage: Stage) -> Result<Option<Row>, Gone> {
+    async fn judge(&mut self, terms: Terms, stage: Stage) -> Result<Option<Box<Row>>, Gone> {
         let gate = Arc::clone(&self.door.gate);
         let Who::Client(facts) = &self.session.who else { return Ok(None) };
         assert!(!(self.door.testing && is_test_panic(facts)), "a test asked for a panic");
         if self.session.is_discarded() || !gate.settings.load().speaks_at(stage) {
             return Ok(None);
         }
-        let facts = (**facts).clone();
+        let facts = Arc::clone(facts);
         let waits_on = self.session.waits_on(stage);
         let mut deciding = pin!(gate.decide(NAME, facts, stage, SystemTime::now(), self.door.config.deadline));
         loop {

@@ -1,6 +1,7 @@
 //! What the judge reaches through the doors: policy services, and time that passes.
 
 use std::io;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use judge::{Outside, PolicyAnswer, PolicyQuery};
@@ -23,7 +24,7 @@ pub(crate) fn outside(store: Store) -> Outside {
 
 async fn ask(client: &Client, PolicyQuery { service, facts, stage }: PolicyQuery) -> PolicyAnswer {
     let mut request = Vec::with_capacity(1024);
-    let question = Question { state: ProtocolState::at(stage, &facts), facts };
+    let question = Question { state: ProtocolState::at(stage, &facts), facts: Arc::unwrap_or_clone(facts) };
     push_request(&question, &service.policy_context, &mut request);
     let read = |arrived: &[u8]| reply(arrived).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
     client.ask(&service.endpoint, &service.terms, &request, read).await.map_err(|error| {

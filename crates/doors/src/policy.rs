@@ -83,7 +83,7 @@ impl Door {
     }
 
     /// The action that answers a well-formed request, and what was decided on it, unless that was decided before.
-    async fn answer(&self, request: &Request<'_>) -> Option<(Option<Row>, Option<Cow<'static, str>>)> {
+    async fn answer(&self, request: &Request<'_>) -> Option<(Option<Box<Row>>, Option<Cow<'static, str>>)> {
         assert!(!(self.testing && request.policy_context == TEST_PANIC), "a test asked for a panic");
         let counters = &self.gate.counters.policy;
         let Question { state, mut facts } = match request.question() {
@@ -100,11 +100,11 @@ impl Door {
         let is_new = decided.is_none();
         let row = match decided {
             Some(row) => row,
-            None => self.gate.decide(NAME, facts, state.stage(), self.now(request), self.config.deadline).await,
+            None => self.gate.decide(NAME, facts.into(), state.stage(), self.now(request), self.config.deadline).await,
         };
         let action = action::action(&row.decision, request, state, self.config.permit);
         if let Some(shared) = shared {
-            let mut left = row.without_findings();
+            let mut left = Box::new(row.without_findings());
             action::carry_out(&mut left.decision);
             shared.leave(left);
         }
@@ -125,7 +125,7 @@ impl Door {
     }
 
     /// As [`Self::answer`], but what cannot be answered gets the failure action, a fault of ours included.
-    async fn answer_or_fail(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Option<Row> {
+    async fn answer_or_fail(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Option<Box<Row>> {
         // Nothing that a panic could leave half done outlives the request.
         let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
         let answered = answered.unwrap_or_else(|panic| {

@@ -92,7 +92,7 @@ impl Seams {
 
 impl Seam {
     /// The milter hears of a step: what the policy door has decided on it. What it decided on others counts no more.
-    pub(crate) fn hear(&self, stage: Stage, facts: &Facts) -> Option<Row> {
+    pub(crate) fn hear(&self, stage: Stage, facts: &Facts) -> Option<Box<Row>> {
         let mut memory = locked(&self.shared.0);
         memory.instance = facts.instance;
         memory.take(stage, facts)
@@ -114,7 +114,7 @@ impl Drop for Seam {
 impl Shared {
     /// The policy door is asked about a step, and calls the message as the milter does: what it has decided already, for
     /// another list at the same RCPT.
-    pub(crate) fn ask(&self, stage: Stage, facts: &mut Facts) -> Option<Row> {
+    pub(crate) fn ask(&self, stage: Stage, facts: &mut Facts) -> Option<Box<Row>> {
         let mut memory = locked(&self.0);
         if facts.instance.is_some() {
             facts.instance = memory.instance.or(facts.instance);
@@ -123,14 +123,14 @@ impl Shared {
     }
 
     /// Leaves what was decided to whoever is told of the same step next.
-    pub(crate) fn leave(&self, row: Row) {
-        locked(&self.0).left = Some(Box::new(row));
+    pub(crate) fn leave(&self, row: Box<Row>) {
+        locked(&self.0).left = Some(row);
     }
 }
 
 impl Memory {
-    fn take(&mut self, stage: Stage, facts: &Facts) -> Option<Row> {
-        self.left.take().map(|row| *row).filter(|row| row.stage == stage && is_same(&row.facts, facts))
+    fn take(&mut self, stage: Stage, facts: &Facts) -> Option<Box<Row>> {
+        self.left.take().filter(|row| row.stage == stage && is_same(&row.facts, facts))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::restriction::Subject;
 /// One decision in the making: the facts, the settings, and whom to ask. Shared by the questions in flight.
 pub(crate) struct Case {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) facts: Facts,
+    pub(crate) facts: Arc<Facts>,
     pub(crate) asker: dns::Asker,
     pub(crate) outside: Outside,
     /// Where the session stands, or stood when these facts were known.
@@ -27,12 +27,14 @@ pub(crate) struct Case {
     destinations: [OnceLock<Destination>; 2],
     /// The client's address as the DNS is asked for it: by every list.
     reversed_address: OnceLock<String>,
+    /// Whether the client is in `mynetworks`: every list begins with that.
+    is_ours: OnceLock<Result<bool, String>>,
 }
 
 impl Case {
     pub(crate) fn new(
         settings: Arc<Settings>,
-        facts: Facts,
+        facts: Arc<Facts>,
         stage: Stage,
         asker: dns::Asker,
         outside: Outside,
@@ -47,6 +49,7 @@ impl Case {
             now,
             destinations: Default::default(),
             reversed_address: OnceLock::new(),
+            is_ours: OnceLock::new(),
         }
     }
 
@@ -64,6 +67,15 @@ impl Case {
     /// The client's address, [`reversed`].
     pub(crate) fn reversed_address(&self) -> &str {
         self.reversed_address.get_or_init(|| reversed(self.client().address))
+    }
+
+    /// Whether the client is in `mynetworks`.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    pub(crate) fn is_in_mynetworks(&self) -> Result<bool, &str> {
+        let is_ours = self.is_ours.get_or_init(|| self.settings.mynetworks.contains(self.client().address));
+        is_ours.as_ref().copied().map_err(String::as_str)
     }
 
     pub(crate) fn helo_name(&self) -> Option<&str> {

@@ -23,7 +23,7 @@ pub async fn decide(
     settings: &Arc<Settings>,
     asker: &dns::Asker,
     outside: &Outside,
-    facts: &Facts,
+    facts: &Arc<Facts>,
     stage: Stage,
     id: DecisionId,
     now: SystemTime,
@@ -73,7 +73,7 @@ pub async fn decide(
 /// Puts the questions on their way that the lists up to RCPT will ask, as far as what they ask about is known at `stage`,
 /// and waits until they are answered: the decisions that follow find the answers in the cache. Nothing is decided, and
 /// what acts is left alone.
-pub async fn ask_early(settings: Arc<Settings>, asker: dns::Asker, facts: Facts, stage: Stage, now: SystemTime) {
+pub async fn ask_early(settings: Arc<Settings>, asker: dns::Asker, facts: Arc<Facts>, stage: Stage, now: SystemTime) {
     let is_ahead = |list: &List| list.stage <= Stage::Rcpt && list.stage != Stage::Etrn;
     Walk::new(cases(&settings, &asker, &Outside::untouched(), &facts, stage, now, is_ahead)).ask().await;
 }
@@ -93,7 +93,7 @@ fn cases<'a>(
     settings: &'a Arc<Settings>,
     asker: &dns::Asker,
     outside: &Outside,
-    facts: &'a Facts,
+    facts: &'a Arc<Facts>,
     stage: Stage,
     now: SystemTime,
     wanted: impl Fn(&List) -> bool,
@@ -101,10 +101,10 @@ fn cases<'a>(
     let case = move |facts, stage| {
         Arc::new(Case::new(Arc::clone(settings), facts, stage, asker.clone(), outside.clone(), now))
     };
-    let whole = case(facts.clone(), stage);
+    let whole = case(Arc::clone(facts), stage);
     settings.lists.iter().filter(move |list| wanted(list)).map(move |list| {
         let is_early = !settings.delay_reject && list.stage < stage;
-        (list, if is_early { case(facts.at(list.stage), list.stage) } else { Arc::clone(&whole) })
+        (list, if is_early { case(facts.at(list.stage).into(), list.stage) } else { Arc::clone(&whole) })
     })
 }
 

@@ -30,7 +30,7 @@ pub struct PolicyQuery {
     /// Who is asked.
     pub service: Arc<PolicyService>,
     /// What is known of the session.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// Where the session stands.
     pub stage: Stage,
 }

@@ -55,6 +55,16 @@ pub(crate) fn asks(case: &Case, restriction: &Restriction, stage: Stage) -> bool
     }
 }
 
+/// Whether a restriction says nothing, on no grounds: told at a glance of those that nearly every list begins with.
+#[inline]
+pub(crate) fn is_silent(case: &Case, kind: &Kind) -> bool {
+    match kind {
+        Kind::PermitMynetworks => case.is_in_mynetworks() == Ok(false),
+        Kind::PermitSaslAuthenticated => case.sasl_username().is_none(),
+        _ => false,
+    }
+}
+
 /// Begins `restriction`, which speaks of `about` if it has no subject of its own. Where its facts are not known, it does
 /// not object.
 pub(crate) fn begin(case: &Arc<Case>, restriction: &Arc<Restriction>, about: &About) -> Begun {

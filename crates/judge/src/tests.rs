@@ -55,7 +55,8 @@ fn decided_by(dns: &Dns, settings: &Arc<Settings>, facts: &Facts, stage: Stage) 
 
 fn decided_with(outside: &Outside, dns: &Dns, settings: &Arc<Settings>, facts: &Facts, stage: Stage) -> Decision {
     let asker = dns.asker();
-    let deciding = decide(settings, &asker, outside, facts, stage, DecisionId::new(UNIX_EPOCH, 0), UNIX_EPOCH);
+    let facts = Arc::new(facts.clone());
+    let deciding = decide(settings, &asker, outside, &facts, stage, DecisionId::new(UNIX_EPOCH, 0), UNIX_EPOCH);
     match std::pin::pin!(deciding).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(decision) => decision,
         Poll::Pending => panic!("a zone lets nobody wait"),
@@ -99,7 +100,7 @@ fn early_questions_are_those_that_a_stage_can_ask() {
         ("\"check_client_access inline:{192.0.2.9=OK}\"", Stage::Connect, 1),
     ] {
         let asker = Dns::zone(Zone::parse(ZONE, "zone").unwrap()).asker();
-        let asking = ask_early(lists(client), asker.clone(), whole.at(stage), stage, UNIX_EPOCH);
+        let asking = ask_early(lists(client), asker.clone(), whole.at(stage).into(), stage, UNIX_EPOCH);
         assert!(std::pin::pin!(asking).poll(&mut Context::from_waker(Waker::noop())).is_ready());
         assert_eq!(asker.queries(), queries, "{client} at {stage}");
     }

@@ -104,6 +104,10 @@ impl<'a> Walk<'a> {
             if !balance.hears(list, position, restriction) {
                 continue;
             }
+            if restrictions::is_silent(&progress.case, &restriction.kind) {
+                self.findings.push(finding(list, restriction, Outcome::Dunno, Vec::new(), 0));
+                continue;
+            }
             let begun = progress.take(position);
             let Begun::Ruled(ruling, micros) = begun else { return Some((position, begun)) };
             if !matches!(ruling.says, Says::Dunno) {

@@ -29,7 +29,7 @@ pub fn run(global: &Global, session: &Explain) -> anyhow::Result<Answer> {
         let outside = outside(&loaded.config.control);
         let stage = if session.etrn.is_some() { Stage::Etrn } else { session.stage };
         let mut answer = Answer::Yes;
-        for (number, facts) in (0..).zip(sessions(session)) {
+        for (number, facts) in (0..).zip(sessions(session).into_iter().map(Arc::new)) {
             let now = session.at.unwrap_or_else(SystemTime::now);
             let asker = dns.asker().with_deadline(loaded.config.doors.policy.deadline);
             let id = DecisionId::new(now, number);

@@ -35,7 +35,14 @@ pub(super) enum Who {
     /// of it either.
     Local,
     /// A client's.
-    Client(Box<Facts>),
+    Client(Arc<Facts>),
+}
+
+impl Who {
+    /// What is known of a client, to be changed: whoever decides on it goes on with what was known before.
+    fn known(&mut self) -> Option<&mut Facts> {
+        if let Self::Client(facts) = self { Some(Arc::make_mut(facts)) } else { None }
+    }
 }
 
 /// What a command asks for.
@@ -131,7 +138,7 @@ impl Session {
         self.end_message();
         self.who = match self.told.client(connect) {
             _ if is_local(connect) => Who::Local,
-            Some(client) => Who::Client(Box::new(Facts::new(client))),
+            Some(client) => Who::Client(Facts::new(client).into()),
             None => Who::Nobody,
         };
     }
@@ -139,7 +146,7 @@ impl Session {
     fn helo(&mut self, helo_name: &str) {
         self.end_message();
         self.encrypt();
-        if let Who::Client(facts) = &mut self.who {
+        if let Some(facts) = self.who.known() {
             facts.greeting = (!helo_name.is_empty()).then(|| Greeting { helo_name: neutered(helo_name).into() });
         }
     }
@@ -147,7 +154,7 @@ impl Session {
     /// The client's encryption begins with STARTTLS, in the middle of the session.
     fn encrypt(&mut self) {
         let encryption = self.told.encryption();
-        if let Who::Client(facts) = &mut self.who
+        if let Some(facts) = self.who.known()
             && facts.client.encryption != encryption
         {
             Arc::make_mut(&mut facts.client).encryption = encryption;
@@ -160,7 +167,7 @@ impl Session {
         self.had_message = true;
         let sasl_username = self.told.sasl_username();
         self.message = Some(Message::new(self.has_verdict_header));
-        if let Who::Client(facts) = &mut self.who {
+        if let Some(facts) = self.who.known() {
             facts.envelope = Some(Envelope { sender: EmailAddress::new(&path.address), recipient_count: None });
             facts.sasl_username = sasl_username;
             // Each new RandomState hashes otherwise.
@@ -169,7 +176,7 @@ impl Session {
     }
 
     fn rcpt(&mut self, path: &Path<'_>) {
-        if let Who::Client(facts) = &mut self.who {
+        if let Some(facts) = self.who.known() {
             facts.recipient = EmailAddress::new(&path.address).map(|address| Recipient { address });
         }
         self.count_recipients();
@@ -178,7 +185,7 @@ impl Session {
     /// From DATA on all recipients are known, and named where there is one.
     fn whole(&mut self, event: Event) -> Result<(), OutOfTurn> {
         let message = self.message.as_ref().ok_or(OutOfTurn(event))?;
-        if let Who::Client(facts) = &mut self.who {
+        if let Some(facts) = self.who.known() {
             facts.recipient = message.recipients.first().filter(|_| message.recipients.len() == 1).cloned();
         }
         self.count_recipients();
@@ -186,7 +193,7 @@ impl Session {
     }
 
     fn count_recipients(&mut self) {
-        if let (Some(message), Who::Client(facts)) = (&self.message, &mut self.who)
+        if let (Some(message), Some(facts)) = (&self.message, self.who.known())
             && let Some(envelope) = &mut facts.envelope
         {
             envelope.recipient_count = u32::try_from(message.recipients.len()).ok();
@@ -195,7 +202,7 @@ impl Session {
 
     /// The message is whole, refused or given up. Nothing of it counts for the next.
     pub(super) fn end_message(&mut self) -> Option<Message> {
-        if let Who::Client(facts) = &mut self.who {
+        if let Some(facts) = self.who.known() {
             (facts.envelope, facts.recipient, facts.sasl_username, facts.instance) = (None, None, None, None);
         }
         self.message.take()
@@ -220,7 +227,7 @@ impl Session {
 
     /// What may be asked early now. Users who hand in their mail log in first: what is asked about others would be
     /// wasted on them.
-    pub(super) fn early(&self, stage: Stage) -> Option<&Facts> {
+    pub(super) fn early(&self, stage: Stage) -> Option<&Arc<Facts>> {
         let may_log_in = stage < Stage::Mail && self.told.is_submission();
         match &self.who {
             Who::Client(facts) if stage < Stage::Rcpt && !may_log_in => Some(facts),

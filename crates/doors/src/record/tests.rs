@@ -54,7 +54,7 @@ fn row(facts: &Facts, decision: &Decision) -> Row {
         decision: decision.clone(),
         door: "policy",
         stage: Stage::Rcpt,
-        facts: facts.clone(),
+        facts: facts.clone().into(),
         elapsed: Duration::from_micros(57),
         settings: 0x0BAD_CAFE,
     }

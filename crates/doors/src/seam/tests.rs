@@ -295,7 +295,7 @@ async fn a_milter_connection_keeps_one_decision_while_it_lasts() {
     let client = Client { port: 40804, ..Client::new([192, 0, 2, 9].into()) };
     let key = || Key::new(&client, "192.0.2.25", "25");
     let row = async |gate: &Gate| {
-        let facts = Facts::new(client.clone());
+        let facts = Facts::new(client.clone()).into();
         gate.decide("policy", facts, Stage::Rcpt, SystemTime::UNIX_EPOCH, Duration::MAX).await
     };
     let (seams, mut facts) = (&gate.seams, Facts::new(client.clone()));

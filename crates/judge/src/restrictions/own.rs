@@ -8,13 +8,13 @@ use crate::ruling::{About, Ruling};
 
 /// Permits clients in our networks; `None` where that cannot be said.
 pub(super) fn permit_mynetworks(case: &Case) -> Option<Ruling> {
-    let is_ours = case.settings.mynetworks.contains(case.client().address).ok()?;
+    let is_ours = case.is_in_mynetworks().ok()?;
     Some(if is_ours { Ruling::permit(Reason::OwnNetwork) } else { Ruling::dunno() })
 }
 
 /// What is said of a client of whom it cannot be said.
 pub(super) async fn mynetworks_unclear(case: &Case, about: &About) -> Ruling {
-    let why = case.settings.mynetworks.contains(case.client().address).err().unwrap_or_default();
+    let why = case.is_in_mynetworks().err().unwrap_or_default();
     Topic::of(case, about).await.unavailable(format!("mynetworks: {why}"))
 }
 

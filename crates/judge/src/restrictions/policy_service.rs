@@ -14,7 +14,7 @@ use crate::ruling::{About, Ruling, UnknownClass};
 /// Asks the service and does what it says, as if a row of an access table said so. A service that does not answer in
 /// time counts as if it had said its default action.
 pub(super) async fn check_policy_service(case: &Case, service: &Arc<PolicyService>, about: &About) -> Ruling {
-    let query = || PolicyQuery { service: Arc::clone(service), facts: case.facts.clone(), stage: case.stage };
+    let query = || PolicyQuery { service: Arc::clone(service), facts: Arc::clone(&case.facts), stage: case.stage };
     let Some(asking) = case.outside.ask(query) else {
         return Ruling::dunno().noting(format!("{} was not asked: it may act on what it is told", service.endpoint));
     };

@@ -39,9 +39,9 @@ impl Gate {
     fn decide_in(&self, deadline: Duration, facts: &Facts, seconds: u64) -> Decision {
         let asker = self.dns.asker().with_deadline(deadline);
         let now = UNIX_EPOCH + Duration::from_secs(START + seconds);
-        let id = DecisionId::new(UNIX_EPOCH, 0);
+        let (id, facts) = (DecisionId::new(UNIX_EPOCH, 0), facts.clone().into());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(decide(&self.settings, &asker, &self.outside, facts, Stage::Rcpt, id, now))
+        runtime.block_on(decide(&self.settings, &asker, &self.outside, &facts, Stage::Rcpt, id, now))
     }
 }
 

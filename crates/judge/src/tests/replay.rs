@@ -102,7 +102,7 @@ fn a_row_is_enough_to_decide_again() {
             |_| std::future::ready(()).boxed(),
             Store::in_memory(),
         );
-        for (number, facts) in sessions().into_iter().enumerate() {
+        for (number, facts) in sessions().into_iter().map(Arc::new).enumerate() {
             let mut dns = zone.clone();
             // The DNS as it is; then with every other answer missing, and with all of them.
             for (round, keep) in [(0, usize::MAX), (1, 2), (2, 1)] {
@@ -119,7 +119,7 @@ fn a_row_is_enough_to_decide_again() {
                     decision,
                     door: "policy",
                     stage: Stage::Rcpt,
-                    facts: facts.clone(),
+                    facts: Arc::clone(&facts),
                     elapsed: Duration::from_micros(number as u64),
                     settings: 1,
                 };

@@ -1,5 +1,6 @@
 //! A row: a decision with all that it rests on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::{
@@ -20,7 +21,7 @@ pub struct Row {
     /// The stage at which it was asked for.
     pub stage: Stage,
     /// What was known.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// How long it took.
     pub elapsed: Duration,
     /// Tells the settings by which it was decided from others.
@@ -48,7 +49,7 @@ impl Row {
             dns_queries,
             enforced: enforced.clone(),
         };
-        Self { decision, door, stage, facts: facts.clone(), elapsed, settings }
+        Self { decision, door, stage, facts: Arc::clone(facts), elapsed, settings }
     }
 
     /// The zone of the DNS list that settled it, if one did.

@@ -67,7 +67,8 @@ fn row(number: u32, now: SystemTime) -> Row {
             recipient: EmailAddress::new(&recipient).map(|address| Recipient { address }),
             instance: Some(u64::from(number) << 20),
             ..Facts::new(client)
-        },
+        }
+        .into(),
         elapsed: Duration::from_micros(57),
         settings: 0xDEAD_BEEF,
     }
