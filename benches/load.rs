@@ -60,9 +60,10 @@ impl Mail {
         let host = self.host();
         write!(out, "client_address={}\nclient_name={host}\nclient_port=40000\n", self.client())?;
         write!(out, "reverse_client_name={host}\nserver_address=192.0.2.25\nserver_port=25\nhelo_name={host}\n")?;
-        write!(out, "sender={}\nrecipient={}\ninstance={:x}.1.0\n", self.sender(), self.recipient(), self.number)?;
+        write!(out, "sender={}\nrecipient={}\n", self.sender(), self.recipient())?;
+        write!(out, "recipient_count=0\nqueue_id=\ninstance={:x}.1.0\n", self.number)?;
         out.extend_from_slice(
-            b"recipient_count=0\nqueue_id=\nsize=4096\netrn_domain=\nstress=\nsasl_method=\nsasl_username=\n\
+            b"size=4096\netrn_domain=\nstress=\nsasl_method=\nsasl_username=\n\
               sasl_sender=\nccert_subject=\nccert_issuer=\nccert_fingerprint=\nccert_pubkey_fingerprint=\n\
               encryption_protocol=\nencryption_cipher=\nencryption_keysize=0\npolicy_context=\n\n",
         );

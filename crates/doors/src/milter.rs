@@ -22,7 +22,7 @@ use wire::milter::{self, Event, Terms, Wishes, negotiate, push_negotiation};
 
 use crate::Gate;
 use crate::connection::{Connection, Then};
-use crate::reply::with_id;
+use crate::reply::push_with_id;
 use crate::seam::Seam;
 
 mod client;
@@ -280,7 +280,9 @@ impl Commands {
             Some((_, effect)) if stage < Stage::Rcpt && *effect.deferral == facts::Deferral::IfPermit => None,
             Some((decision, effect)) => Some(effect.reply.map_or_else(failure, |reply| {
                 let around = "450 ".len() + reply.enhanced.len() + " ".len();
-                Reply { text: with_id(&reply.text, decision.id, around).into(), ..reply.clone() }
+                let mut text = String::new();
+                push_with_id(&mut text, &reply.text, decision.id, around);
+                Reply { text: text.into(), ..reply.clone() }
             })),
         };
         let message = if stage == Stage::EndOfData { self.session.end_message() } else { None };

@@ -45,8 +45,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Why a verdict fell: a closed list, for logs, counters and reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// No restriction objected.
     NoObjection,
@@ -122,10 +121,60 @@ pub enum Reason {
     Fault,
 }
 
+impl Reason {
+    /// Its name in logs and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoObjection => "no_objection",
+            Self::Configured => "configured",
+            Self::OwnNetwork => "own_network",
+            Self::Authenticated => "authenticated",
+            Self::OwnAddress => "own_address",
+            Self::Certificate => "certificate",
+            Self::OwnDestination => "own_destination",
+            Self::BackupMx => "backup_mx",
+            Self::AccessTable => "access_table",
+            Self::PolicyService => "policy_service",
+            Self::WelcomeListed => "welcome_listed",
+            Self::Greylisted => "greylisted",
+            Self::BlockListed => "block_listed",
+            Self::ReverseNameMissing => "reverse_name_missing",
+            Self::ClientNameMissing => "client_name_missing",
+            Self::HeloMissing => "helo_missing",
+            Self::HeloInvalid => "helo_invalid",
+            Self::HeloNotFqdn => "helo_not_fqdn",
+            Self::HeloUnknown => "helo_unknown",
+            Self::SenderNotFqdn => "sender_not_fqdn",
+            Self::SenderDomainUnknown => "sender_domain_unknown",
+            Self::SenderDomainNullMx => "sender_domain_null_mx",
+            Self::RecipientNotFqdn => "recipient_not_fqdn",
+            Self::RecipientDomainUnknown => "recipient_domain_unknown",
+            Self::RecipientDomainNullMx => "recipient_domain_null_mx",
+            Self::RelayDenied => "relay_denied",
+            Self::RecipientUnknown => "recipient_unknown",
+            Self::SenderUnknown => "sender_unknown",
+            Self::SenderNotOwned => "sender_not_owned",
+            Self::Plaintext => "plaintext",
+            Self::MultiRecipientBounce => "multi_recipient_bounce",
+            Self::DnsFailure => "dns_failure",
+            Self::TableFailure => "table_failure",
+            Self::PolicyFailure => "policy_failure",
+            Self::Deadline => "deadline",
+            Self::Fault => "fault",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The same words as in JSON, from the same place.
-        self.serialize(f)
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -248,6 +297,9 @@ pub struct DecisionId(u64);
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl DecisionId {
+    /// How many characters it has.
+    pub const LENGTH: usize = 13;
+
     /// An id from the time and a number that differs for decisions of the same millisecond: 42 bits of
     /// milliseconds, 22 bits of `distinct`.
     #[must_use]
@@ -266,6 +318,16 @@ impl DecisionId {
     #[must_use]
     pub const fn of_number(number: u64) -> Self {
         Self(number)
+    }
+
+    /// Its characters, written into `buffer`.
+    pub fn encode(self, buffer: &mut [u8; Self::LENGTH]) -> &str {
+        let mut rest = self.0;
+        for character in buffer.iter_mut().rev() {
+            *character = CROCKFORD[(rest & 31) as usize];
+            rest >>= 5;
+        }
+        str::from_utf8(buffer).expect("Crockford's characters are ASCII")
     }
 
     /// The time that it holds, in whole milliseconds.
@@ -289,18 +351,14 @@ impl FromStr for DecisionId {
             CROCKFORD.iter().position(|sign| *sign == octet).map(|value| value as u128)
         };
         let number = text.bytes().try_fold(0, |number: u128, octet| Some(number << 5 | value(octet)?));
-        let number = number.filter(|_| text.len() == 13).and_then(|number| u64::try_from(number).ok());
+        let number = number.filter(|_| text.len() == Self::LENGTH).and_then(|number| u64::try_from(number).ok());
         number.map(Self).ok_or_else(|| "an id has 13 letters and digits, like 6GSD39SFC0007".into())
     }
 }
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text: [u8; 13] = std::array::from_fn(|index| {
-            let shift = 60 - 5 * index as u32;
-            CROCKFORD[(self.0 >> shift & 31) as usize]
-        });
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(self.encode(&mut [0; Self::LENGTH]))
     }
 }
 

@@ -126,20 +126,18 @@ fn is_ipv4(text: &str) -> bool {
 }
 
 fn parse_ipv4(text: &str) -> Option<Ipv4Addr> {
-    let mut octets = [0_u8; 4];
-    let mut parts = text.as_bytes().split(|byte| *byte == b'.');
-    for octet in &mut octets {
-        *octet = parts.next().and_then(parse_octet)?;
+    let (mut octets, mut index, mut digits) = ([0_u8; 4], 0, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                octets[index] = octets[index].checked_mul(10)?.checked_add(byte - b'0')?;
+                digits += 1;
+            }
+            b'.' if digits > 0 && index < 3 => (index, digits) = (index + 1, 0),
+            _ => return None,
+        }
     }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
-}
-
-fn parse_octet(digits: &[u8]) -> Option<u8> {
-    let number = digits.iter().try_fold(0_u8, |number, digit| match digit {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(digit - b'0'),
-        _ => None,
-    });
-    number.filter(|_| !digits.is_empty())
+    (index == 3 && digits > 0).then(|| octets.into())
 }
 
 /// Postfix asks for two to seven colons, not for eight fields: `1:2:3` passes.

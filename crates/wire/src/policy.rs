@@ -9,6 +9,7 @@ mod question;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::borrow::Cow;
 

@@ -6,7 +6,7 @@ use facts::{Decision, DecisionId, Deferral, Effect, Reply, Verdict};
 use wire::policy::{ProtocolState, Request};
 
 use super::Permit;
-use crate::reply::with_id;
+use crate::reply::push_with_id;
 
 /// The action for `decision` on `request`; `None` if the decision refuses without saying how.
 ///
@@ -34,7 +34,7 @@ pub(super) fn action(
         (Verdict::Hold, ..) => format!("HOLD triggers HOLD action; id={id}").into(),
         (Verdict::Discard, ..) => format!("DISCARD triggers DISCARD action; id={id}").into(),
         (_, Deferral::IfPermit, Some(reply)) => refusal("DEFER_IF_PERMIT", reply),
-        (_, _, Some(reply)) => refusal(&reply.code.to_string(), reply),
+        (_, _, Some(reply)) => refusal(itoa::Buffer::new().format(reply.code), reply),
         (_, _, None) => return None,
     })
 }
@@ -84,7 +84,12 @@ impl<'a> Prefix<'a> {
         let Reply { enhanced, text, .. } = reply;
         let text = self.strip(text).unwrap_or(text);
         let around = "450 ".len() + enhanced.len() + " ".len() + self.length();
-        [verb, " ", enhanced, " ", &with_id(text, id, around)].concat()
+        let mut action = String::with_capacity(128);
+        for part in [verb, " ", enhanced, " "] {
+            action.push_str(part);
+        }
+        push_with_id(&mut action, text, id, around);
+        action
     }
 
     fn parts(&self) -> impl Iterator<Item = &'a str> {

@@ -173,6 +173,18 @@ fn strangers_forge_no_fields() {
 }
 
 #[test]
+fn an_odd_octet_is_escaped_wherever_it_stands() {
+    for length in 1..=40 {
+        for at in 0..length {
+            let hostile = "x".repeat(at) + ">" + &"x".repeat(length - at - 1);
+            let shown = format!("helo=<{}>", hostile.replace('>', "\\u{3e}"));
+            let line = line(Format::Human, &facts(&hostile, "", ""), &rejected("", ""));
+            assert!(line.contains(&shown), "{line}");
+        }
+    }
+}
+
+#[test]
 fn strangers_make_no_long_lines() {
     for hostile in ["x".repeat(9000), "\u{1}".repeat(9000), "\u{1f4e7}".repeat(9000)] {
         let (facts, decision) = (facts(&hostile, &hostile, &hostile), rejected(&hostile, &hostile.repeat(9)));

@@ -1,11 +1,12 @@
 //! What a policy request asks: where the session stands, and the facts that are known there.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use facts::{
     Certificate, Client, ClientName, EmailAddress, Encryption, Envelope, Facts, Greeting, Recipient, Stage, hostname,
 };
+use rustc_hash::FxHasher;
 
 use super::Request;
 
@@ -97,8 +98,8 @@ impl Request<'_> {
 
         let state = ProtocolState::parse(&self.protocol_state).ok_or(Undecidable::UnknownProtocolState)?;
         let mut facts = Facts::new(self.client()?);
-        if state != ProtocolState::Connect {
-            facts.greeting = text(&self.helo_name).map(|helo_name| Greeting { helo_name });
+        if state != ProtocolState::Connect && !self.helo_name.is_empty() {
+            facts.greeting = Some(Greeting { helo_name: shared(&self.helo_name, facts.client.name.as_ref()) });
         }
         facts.sasl_username = text(&self.sasl_username);
         if matches!(state, Mail | Rcpt | Data | EndOfMessage) {
@@ -117,10 +118,11 @@ impl Request<'_> {
 
     fn client(&self) -> Result<Client, Undecidable> {
         let address = hostname::parse_address(&self.client_address).ok_or(Undecidable::NoClientAddress)?;
+        let name = client_name(&self.client_name, None);
         Ok(Client {
             port: self.client_port.parse().unwrap_or(0),
-            name: client_name(&self.client_name),
-            reverse_name: client_name(&self.reverse_client_name),
+            reverse_name: client_name(&self.reverse_client_name, name.as_ref()),
+            name,
             encryption: self.encryption(),
             ..Client::new(address)
         })
@@ -149,8 +151,8 @@ impl Request<'_> {
 }
 
 fn hash(value: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
+    let mut hasher = FxHasher::default();
+    hasher.write(value.as_bytes());
     hasher.finish()
 }
 
@@ -160,11 +162,19 @@ fn text(value: &str) -> Option<Arc<str>> {
 
 /// Postfix says `unknown` both where there is no name and where the DNS failed. Without the attribute (Postfix
 /// before 2.2 has no reverse name) nobody has looked.
-fn client_name(value: &str) -> Option<ClientName> {
+fn client_name(value: &str, other: Option<&ClientName>) -> Option<ClientName> {
     match value {
         "" => None,
         "unknown" => Some(ClientName::Unknown),
-        name => Some(ClientName::Known(name.into())),
+        name => Some(ClientName::Known(shared(name, other))),
+    }
+}
+
+/// `value`, in the memory of the other name if that is the same: most clients have but one.
+fn shared(value: &str, other: Option<&ClientName>) -> Arc<str> {
+    match other {
+        Some(ClientName::Known(name)) if **name == *value => Arc::clone(name),
+        _ => value.into(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter};
 
+use super::usual::usual;
 use super::{ATTRIBUTES_MAX, Error, LINE_LENGTH_MAX, REQUEST_LENGTH_MAX, Request};
 
 /// The attributes of Postfix 3.7 in its order, and at the end what only tests send.
@@ -84,6 +85,11 @@ impl Reader {
     /// # Errors
     /// A limit is passed, or the request is malformed. Nothing after it can be read.
     pub fn next<'a>(&mut self, buffer: &'a [u8]) -> Result<Option<(Request<'a>, usize)>, Error> {
+        if self.searched == 0
+            && let Some(usual) = usual(buffer)
+        {
+            return Ok(Some(usual));
+        }
         let searched = self.searched;
         for newline in memchr_iter(b'\n', buffer.get(searched..).unwrap_or_default()) {
             let line_end = searched + newline;

@@ -2,6 +2,7 @@
 
 use facts::{Certificate, ClientName, Encryption, Envelope, Stage};
 
+use super::usual::usual;
 use super::*;
 
 const POSTFIX_3_7: &str = "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n\
@@ -52,6 +53,43 @@ fn a_request_of_postfix() {
 }
 
 #[test]
+fn what_postfix_writes_is_usual() {
+    let tls = POSTFIX_3_7
+        .replace("encryption_protocol=", "encryption_protocol=TLSv1.3")
+        .replace("encryption_cipher=", "encryption_cipher=TLS_AES_256_GCM_SHA384")
+        .replace("encryption_keysize=0", "encryption_keysize=256");
+    let postfix_3_8 =
+        POSTFIX_3_7.replace("policy_context=\n", "policy_context=\ncompatibility_level=3.8\nmail_version=3.8.1\n");
+    for text in [POSTFIX_3_7, &tls, &postfix_3_8, &(POSTFIX_3_7.to_owned() + "request="), &POSTFIX_3_7.repeat(2)] {
+        let usual = usual(text.as_bytes()).unwrap();
+        assert_eq!(Some(&usual.0), check(text.as_bytes()).unwrap().as_ref(), "{text}");
+        assert!([text.len(), POSTFIX_3_7.len()].contains(&usual.1), "{text}");
+    }
+}
+
+#[test]
+fn what_is_unusual_is_read_all_the_same() {
+    let long = "sender=".to_owned() + &"x".repeat(LINE_LENGTH_MAX - "sender=".len()) + "\n";
+    for (from, to) in [
+        ("request=smtpd_access_policy\n", "size=1\nrequest=smtpd_access_policy\n"),
+        ("sender=a@b.example\n", ""),
+        ("sender=a@b.example\n", "sender=a@b.example\r\n"),
+        ("sender=a@b.example\n", "sender=\r\n"),
+        ("sender=a@b.example\n", "sender=\nsender=a@b.example\n"),
+        ("sender=a@b.example\n", &long),
+        ("recipient=", "recipient_count=7\nrecipient="),
+        ("queue_id=\ninstance=1a2b.5f.0\n", "instance=1a2b.5f.0\nqueue_id=\n"),
+        ("policy_context=\n", "policy_context=\nmail_version=3.8.1\n"),
+        ("policy_context=\n", "policy_context=\npolicy_test_time=7\n"),
+        ("policy_context=\n\n", "policy_context=\n\r\n"),
+    ] {
+        let text = POSTFIX_3_7.replacen(from, to, 1);
+        assert_eq!(usual(text.as_bytes()), None, "{text}");
+        assert!(check(text.as_bytes()).unwrap().is_some(), "{text}");
+    }
+}
+
+#[test]
 fn line_ends_of_either_kind() {
     let with_cr = POSTFIX_3_7.replace('\n', "\r\n");
     assert_eq!(check(with_cr.as_bytes()), check(POSTFIX_3_7.as_bytes()));
@@ -78,6 +116,7 @@ fn malformed_requests() {
         (parsed("helo_name\n"), Error::NoEqualsSign),
         (parsed(" \n"), Error::NoEqualsSign),
         (parsed("helo_name=a\0b\n"), Error::Nul),
+        (POSTFIX_3_7.replace("mail.example", "a\0b"), Error::Nul),
         (parsed(&line(LINE_LENGTH_MAX + 1)), Error::LineTooLong),
         ("x".repeat(LINE_LENGTH_MAX + 1), Error::LineTooLong),
         (parsed(&"a=\n".repeat(ATTRIBUTES_MAX)), Error::TooManyAttributes),
