@@ -24,9 +24,12 @@ mod tests;
 mod zone;
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use facts::{DnsAnswer, DnsFailure, RecordType};
@@ -192,7 +195,14 @@ impl Asker {
         match self.deadline {
             None => Some(work.await),
             Some(deadline) if deadline <= Instant::now() => None,
-            Some(deadline) => timeout_at(deadline, work).await.ok(),
+            Some(deadline) => {
+                let mut work = pin!(work);
+                // What is ready needs no timer.
+                match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+                    Poll::Ready(done) => Some(done),
+                    Poll::Pending => timeout_at(deadline, work).await.ok(),
+                }
+            }
         }
     }
 

@@ -193,9 +193,9 @@ impl Reply {
     /// A reply whose enhanced code follows the class of `code`: `(450, "5.1.2", …)` is sent as `450 4.1.2`.
     #[must_use]
     pub fn new(code: u16, enhanced: &str, text: impl Into<Box<str>>) -> Self {
-        let class = if code < 500 { '4' } else { '5' };
+        let class = if code < 500 { "4." } else { "5." };
         let detail = enhanced.split_once('.').map_or("0.0", |(_, detail)| detail);
-        Self { code, enhanced: format!("{class}.{detail}").into(), text: text.into() }
+        Self { code, enhanced: [class, detail].concat().into(), text: text.into() }
     }
 
     /// Whether the client may try again.

@@ -69,19 +69,14 @@ pub enum Evidence {
         action: Box<str>,
     },
     /// What the memory of greylisting said. Told in words, as a note is.
-    #[serde(rename = "note", serialize_with = "words_alone")]
-    Greylist {
-        /// The answer, for whoever decides again.
-        answer: Greylisted,
-        /// The same in words.
-        words: Box<str>,
-    },
+    #[serde(rename = "note", serialize_with = "in_words")]
+    Greylist(Greylisted),
     /// Anything else, in words.
     Note(Box<str>),
 }
 
-fn words_alone<S: Serializer>(_: &Greylisted, words: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(words)
+fn in_words<S: Serializer>(answer: &Greylisted, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(answer)
 }
 
 impl fmt::Display for Evidence {
@@ -92,7 +87,8 @@ impl fmt::Display for Evidence {
             Self::Table { table, key, value, line: 0 } => write!(f, "{table}: {key} {value}"),
             Self::Table { table, key, value, line } => write!(f, "{table}, line {line}: {key} {value}"),
             Self::Policy { service, action } => write!(f, "{service}: {action}"),
-            Self::Greylist { words, .. } | Self::Note(words) => f.write_str(words),
+            Self::Greylist(answer) => answer.fmt(f),
+            Self::Note(words) => f.write_str(words),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What the memory of greylisting says of an attempt to deliver.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +50,27 @@ pub enum Greylisted {
     },
 }
 
+/// Told as grounds: in `explain`, in the journal and in JSON lines of the log.
+impl fmt::Display for Greylisted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::New { .. } => f.write_str("seen for the first time"),
+            Self::TooEarly { first, .. } => write!(f, "too early: first seen at {}", time(first)),
+            Self::Allowed { by, since } => write!(f, "{by} allowed by the administrator since {}", time(since)),
+            Self::Correspondent { last } => {
+                write!(f, "one of our users has written to the sender, last at {}", time(last))
+            }
+            Self::KnownClient { count } => write!(f, "a client that came back {count} times"),
+            Self::Passed { waited, first_time: true, .. } => write!(f, "came back after {} s", waited.as_secs()),
+            Self::Passed { .. } => f.write_str("has come back before"),
+        }
+    }
+}
+
+fn time(time: SystemTime) -> String {
+    Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()
+}
+
 /// What of an attempt an administrator has allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Allowance {
@@ -58,4 +82,15 @@ pub enum Allowance {
     Sender,
     /// The sender's domain, or one above it.
     SenderDomain,
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "the client's address is",
+            Self::ClientName => "the client's name is",
+            Self::Sender => "the sender is",
+            Self::SenderDomain => "the sender's domain is",
+        })
+    }
 }

@@ -25,7 +25,8 @@ pub(crate) struct Case {
     pub(crate) now: SystemTime,
     /// Where the sender's and the recipient's mail goes: several restrictions want to know.
     destinations: [OnceLock<Destination>; 2],
-    /// The client's address as the DNS is asked for it: by every list.
+    /// The client's address as text, and as the DNS is asked for it: by every list.
+    address_text: OnceLock<String>,
     reversed_address: OnceLock<String>,
     /// Whether the client is in `mynetworks`: every list begins with that.
     is_ours: OnceLock<Result<bool, String>>,
@@ -48,6 +49,7 @@ impl Case {
             stage,
             now,
             destinations: Default::default(),
+            address_text: OnceLock::new(),
             reversed_address: OnceLock::new(),
             is_ours: OnceLock::new(),
         }
@@ -62,6 +64,11 @@ impl Case {
 
     pub(crate) fn client(&self) -> &Client {
         &self.facts.client
+    }
+
+    /// The client's address as text.
+    pub(crate) fn address_text(&self) -> &str {
+        self.address_text.get_or_init(|| hostname::address_text(self.client().address))
     }
 
     /// The client's address, [`reversed`].

@@ -63,37 +63,45 @@ impl Greylisting {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool<'a> {
     pub(crate) address: IpAddr,
+    /// The same as text.
+    pub(crate) address_text: &'a str,
     /// The sender's domain, if it has said that this client sends for it (SPF: pass).
     pub(crate) spf_domain: Option<&'a str>,
 }
 
-impl Pool<'_> {
+impl<'a> Pool<'a> {
     /// What stands for the client in a triplet.
-    pub(crate) fn network(self, config: &Greylist) -> String {
+    pub(crate) fn network(self, config: &Greylist) -> Cow<'a, str> {
         match self.spf_domain {
-            Some(domain) if config.pool_proof => domain.to_ascii_lowercase(),
-            _ if config.lookup_by_host => address_text(self.address),
+            Some(domain) if config.pool_proof => domain.to_ascii_lowercase().into(),
+            _ if config.lookup_by_host => self.address_text.into(),
             _ => {
                 let length = if self.address.is_ipv4() { config.ipv4cidr } else { config.ipv6cidr };
                 let network = Network::containing(self.address, length);
-                address_text(network.map_or(self.address, Network::address))
+                address_text(network.map_or(self.address, Network::address)).into()
             }
         }
     }
 
-    /// What the client is counted by that has come back often.
-    pub(crate) fn client(self, config: &Greylist) -> String {
-        if config.pool_proof { self.network(config) } else { address_text(self.address) }
+    /// What the client is counted by that has come back often, whose network this is.
+    pub(crate) fn client<'n>(self, config: &Greylist, network: &'n str) -> &'n str
+    where
+        'a: 'n,
+    {
+        if config.pool_proof { network } else { self.address_text }
     }
 }
 
 /// The sender without what changes from one message to the next: the tag of BATV (`prvs=tag=user`), an extension, and
 /// numbers between word boundaries, which lists put into their return paths (as postgrey does).
 pub(crate) fn sender_key(sender: &str) -> Cow<'_, str> {
-    let Some((user, domain)) = sender.split_once('@') else { return sender.into() };
-    let user = without_batv(user);
+    let Some((said, domain)) = sender.split_once('@') else { return sender.into() };
+    let user = without_batv(said);
     let user = user.split_once('+').map_or(user, |(user, _)| user);
-    [&without_numbers(user), "@", domain].concat().into()
+    match without_numbers(user) {
+        Cow::Borrowed(user) if user.len() == said.len() => sender.into(),
+        user => [&user, "@", domain].concat().into(),
+    }
 }
 
 /// `prvs=TAG=USER`; some write the two the other way round.
@@ -110,7 +118,11 @@ fn without_batv(user: &str) -> &str {
 /// The tag of BATV: a key, a day and a hash, ten signs in all (draft-levine-smtp-batv).
 const BATV_TAG_LENGTH: usize = 10;
 
-fn without_numbers(user: &str) -> String {
+fn without_numbers(user: &str) -> Cow<'_, str> {
+    let mut words = user.as_bytes().split(|octet| !octet.is_ascii_alphanumeric() && *octet != b'_');
+    if !words.any(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit)) {
+        return user.into();
+    }
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::with_capacity(user.len());
     let mut rest = user;
@@ -121,7 +133,7 @@ fn without_numbers(user: &str) -> String {
         out.push_str(if is_number { "#" } else { run });
         rest = after;
     }
-    out
+    out.into()
 }
 
 /// `text` with the first `%s` for the seconds that are missing, and the first `%r` for the recipient's domain.
@@ -129,7 +141,8 @@ pub(crate) fn greylist_text(text: &str, seconds: u64, recipient: &str) -> String
     let domain = recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain);
     let (mut seconds, mut domain) = (Some(seconds.to_string()), Some(domain));
     let mut parts = text.split('%');
-    let mut out = parts.next().unwrap_or_default().to_owned();
+    let mut out = String::with_capacity(text.len() + recipient.len());
+    out.push_str(parts.next().unwrap_or_default());
     for part in parts {
         match (part.strip_prefix('s'), part.strip_prefix('r')) {
             (Some(after), _) if let Some(seconds) = seconds.take() => out.extend([&*seconds, after]),
@@ -180,8 +193,9 @@ mod tests {
             ("192.0.2.77", Some("mail.example"), &exact, "192.0.2.0", "192.0.2.77"),
             ("192.0.2.77", None, &by_host, "192.0.2.77", "192.0.2.77"),
         ] {
-            let pool = Pool { address: address.parse().unwrap(), spf_domain };
-            assert_eq!((&*pool.network(config), &*pool.client(config)), (network, client), "{address} {spf_domain:?}");
+            let pool = Pool { address: address.parse().unwrap(), address_text: address, spf_domain };
+            let found = pool.network(config);
+            assert_eq!((&*found, pool.client(config, &found)), (network, client), "{address} {spf_domain:?}");
         }
     }
 

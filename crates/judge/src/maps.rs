@@ -82,7 +82,7 @@ impl Map {
 
 /// What is said of `name` when a table cannot say anything (Postfix: reject_dict_retry).
 pub(crate) fn unavailable(name: &str, why: String) -> Ruling {
-    let reply = reply(451, "4.3.0", &format!("<{name}>: Temporary lookup failure"));
+    let reply = reply(451, "4.3.0", format!("<{name}>: Temporary lookup failure"));
     Ruling::unknown(UnknownClass::Table, reply).noting(why)
 }
 

@@ -20,17 +20,19 @@ pub(crate) struct Named<'a> {
 impl Named<'_> {
     /// `CODE ENHANCED <NAME>: CLASS rejected: WHY`
     pub(crate) fn rejected(self, code: u16, enhanced: &str, why: &str) -> Reply {
-        reply(code, enhanced, &["<", self.name, ">: ", self.class, " rejected: ", why].concat())
+        reply(code, enhanced, ["<", self.name, ">: ", self.class, " rejected: ", why].concat())
     }
 }
 
 /// A reply of printable signs that fits in a line.
-pub(crate) fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
+pub(crate) fn reply(code: u16, enhanced: &str, text: impl Into<String>) -> Reply {
     let room = REPLY_LENGTH_MAX - "500 ".len() - enhanced.len() - 1;
-    let text = &text[..text.floor_char_boundary(room)];
-    // Looked at by the octet first: that takes a tenth of looking at each character.
-    if !text.bytes().all(|octet| matches!(octet, b' '..=b'~')) && text.contains(char::is_control) {
-        return Reply::new(code, enhanced, text.replace(char::is_control, " "));
+    let mut text = text.into();
+    text.truncate(text.floor_char_boundary(room));
+    // Looked at by the octet first, all of them: that takes a tenth of looking at each character.
+    let is_plain = text.bytes().fold(true, |all, octet| all & matches!(octet, b' '..=b'~'));
+    if !is_plain && text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
     }
     Reply::new(code, enhanced, text)
 }
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn replies_fit_in_a_line_and_are_printable() {
-        let long = reply(554, "5.7.1", &"ä\r\n".repeat(400));
+        let long = reply(554, "5.7.1", "ä\r\n".repeat(400));
         assert!(long.to_string().len() <= REPLY_LENGTH_MAX);
         assert!(!long.text.contains(['\r', '\n']));
     }

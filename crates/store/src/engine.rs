@@ -230,7 +230,8 @@ impl Embedded {
                     if reads.is_empty() {
                         Counters::add(&engine.counters.from_file, 1);
                     }
-                    reads.extend(self.find(wanted).await?);
+                    // Seldom, and nobody else carries about what it needs.
+                    reads.extend(Box::pin(self.find(wanted)).await?);
                 }
             }
         }

@@ -36,7 +36,7 @@ pub(super) async fn check_client_access(case: &Case, subject: Subject, access: &
 fn check_client(case: &Case, subject: Subject, access: &Access, looked: Looked) -> Ruling {
     let name = looked.name.as_str();
     let lookup = access.lookup();
-    let found = find_domain(case, &lookup, name).or_else(|| find_address(&lookup, case.client().address));
+    let found = find_domain(case, &lookup, name).or_else(|| find_address_as_written(&lookup, case.address_text()));
     let ruling = if subject == Subject::Client {
         rule(case, access, found, subject, || case.name_and_address(&looked.name).into())
     } else {

@@ -59,5 +59,5 @@ fn rule(case: &Case, name: &ClientName, refused: impl Fn(u16) -> Reply, reason: 
 }
 
 fn refused(case: &Case, code: u16, enhanced: &str, why: &str) -> Reply {
-    reply(code, enhanced, &format!("Client host rejected: {why}, [{}]", case.client().address))
+    reply(code, enhanced, format!("Client host rejected: {why}, [{}]", case.client().address))
 }

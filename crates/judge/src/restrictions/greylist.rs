@@ -1,9 +1,8 @@
 //! `check_greylist`: who is not known must come back after a while, as real mail servers do (RFC 6647).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use facts::hostname::address_text;
-use facts::{Allowance, ClientName, EmailAddress, Evidence, Greylisted, MessageAction, Reason};
+use facts::{ClientName, EmailAddress, Evidence, Greylisted, MessageAction, Reason};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use store::Attempt;
@@ -40,7 +39,7 @@ fn ours(case: &Case) -> Option<&'static str> {
     if case.sasl_username().is_some() {
         Some("has logged in: never greylisted")
     // Networks that cannot be read vouch for nobody.
-    } else if case.settings.mynetworks.contains(case.client().address) == Ok(true) {
+    } else if case.is_in_mynetworks() == Ok(true) {
         Some("in mynetworks: never greylisted")
     } else {
         None
@@ -52,7 +51,7 @@ fn ours(case: &Case) -> Option<&'static str> {
 fn whitelisted<'a>(case: &'a Case, name: &ClientName, recipient: &EmailAddress) -> Result<Option<Row<'a>>, String> {
     let greylist = &case.settings.greylist;
     let clients = Lookup::new(&greylist.whitelist_clients);
-    let found = clients.find(name.as_str()).or_else(|| clients.find(&address_text(case.client().address)));
+    let found = clients.find(name.as_str()).or_else(|| clients.find(case.address_text()));
     found.or_else(|| Lookup::new(&greylist.whitelist_recipients).find(recipient.as_str())).transpose()
 }
 
@@ -68,14 +67,15 @@ async fn welcome(case: &Case) -> Option<Ruling> {
 
 async fn attempt(case: &Case, recipient: &EmailAddress, client_name: &ClientName) -> Ruling {
     let config = &case.settings.greylist.config;
-    let pool = Pool { address: case.client().address, spf_domain: None };
+    let pool = Pool { address: case.client().address, address_text: case.address_text(), spf_domain: None };
+    let network = pool.network(config);
     let sender = case.sender().map_or("", EmailAddress::as_str);
     let attempt = Attempt {
         address: pool.address,
         client_name: client_name.as_str(),
         sender_address: sender,
-        client: &pool.client(config),
-        network: &pool.network(config),
+        client: pool.client(config, &network),
+        network: &network,
         sender: &sender_key(sender),
         recipient: recipient.as_str(),
         now: case.now,
@@ -90,33 +90,15 @@ async fn attempt(case: &Case, recipient: &EmailAddress, client_name: &ClientName
 }
 
 fn ruling(case: &Case, recipient: &EmailAddress, answer: Greylisted) -> Ruling {
-    let (ruling, words) = match answer {
-        Greylisted::New { wait } => (wait_for(case, recipient, wait), "seen for the first time".into()),
-        Greylisted::TooEarly { first, wait } => {
-            (wait_for(case, recipient, wait), format!("too early: first seen at {}", time(first)))
-        }
-        Greylisted::Allowed { by, since } => {
-            (Ruling::dunno(), format!("{} allowed by the administrator since {}", allowance(by), time(since)))
-        }
-        Greylisted::Correspondent { last } => {
-            (Ruling::dunno(), format!("one of our users has written to the sender, last at {}", time(last)))
-        }
-        Greylisted::KnownClient { count } => (Ruling::dunno(), format!("a client that came back {count} times")),
-        Greylisted::Passed { waited, first_time: true, .. } => {
-            (came_back(case, waited), format!("came back after {} s", waited.as_secs()))
-        }
-        Greylisted::Passed { .. } => (Ruling::dunno(), "has come back before".into()),
+    let ruling = match answer {
+        Greylisted::New { wait } | Greylisted::TooEarly { wait, .. } => wait_for(case, recipient, wait),
+        Greylisted::Passed { waited, first_time: true, .. } => came_back(case, waited),
+        Greylisted::Passed { .. }
+        | Greylisted::KnownClient { .. }
+        | Greylisted::Allowed { .. }
+        | Greylisted::Correspondent { .. } => Ruling::dunno(),
     };
-    ruling.with(Evidence::Greylist { answer, words: words.into() })
-}
-
-fn allowance(by: Allowance) -> &'static str {
-    match by {
-        Allowance::Client => "the client's address is",
-        Allowance::ClientName => "the client's name is",
-        Allowance::Sender => "the sender is",
-        Allowance::SenderDomain => "the sender's domain is",
-    }
+    ruling.with(Evidence::Greylist(answer))
 }
 
 fn wait_for(case: &Case, recipient: &EmailAddress, wait: Duration) -> Ruling {
@@ -142,8 +124,4 @@ fn came_back(case: &Case, waited: Duration) -> Ruling {
         .replacen("%h", &case.settings.hostname, 1)
         .replacen("%d", &date.unwrap_or_default(), 1);
     Says::Message(Box::new(MessageAction::Prepend(header.into()))).into()
-}
-
-fn time(time: SystemTime) -> String {
-    Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()
 }

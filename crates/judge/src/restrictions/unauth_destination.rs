@@ -22,5 +22,5 @@ pub(super) fn refuse(case: &Case, code: u16) -> Ruling {
     if case.destination(Subject::Recipient).is_none_or(Destination::is_authorized) {
         return Ruling::dunno();
     }
-    Ruling::refuse(reply(code, "5.7.1", &format!("<{recipient}>: Relay access denied")), Reason::RelayDenied)
+    Ruling::refuse(reply(code, "5.7.1", format!("<{recipient}>: Relay access denied")), Reason::RelayDenied)
 }

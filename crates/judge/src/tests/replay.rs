@@ -70,7 +70,7 @@ fn answers(decision: &Decision) -> impl Iterator<Item = DnsAnswer> {
 fn replayed(settings: &Arc<Settings>, row: &Row) -> Decision {
     let greylisted =
         row.decision.findings.iter().flat_map(|finding| &finding.evidence).find_map(|evidence| match evidence {
-            Evidence::Greylist { answer, .. } => Some(*answer),
+            Evidence::Greylist(answer) => Some(*answer),
             _ => None,
         });
     let outside =

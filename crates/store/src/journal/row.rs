@@ -149,10 +149,9 @@ impl Field for Evidence {
                 out.octets.push(4);
                 out.text(words);
             }
-            Self::Greylist { answer, words } => {
+            Self::Greylist(answer) => {
                 out.octets.push(5);
                 answer.write(out);
-                out.text(words);
             }
         }
     }
@@ -169,7 +168,7 @@ impl Field for Evidence {
             },
             3 => Self::Policy { service: from.term()?.into(), action: from.term()?.into() },
             4 => Self::Note(from.text()?.into()),
-            5 => Self::Greylist { answer: Field::read(from)?, words: from.text()?.into() },
+            5 => Self::Greylist(Field::read(from)?),
             _ => return None,
         })
     }

@@ -16,7 +16,7 @@ pub(crate) const SEGMENTS: &str = ".rows";
 /// The ending of the names of files of counts, one for each day.
 pub(crate) const DAYS: &str = ".counts";
 /// The version of what follows that is written, and the only one that is read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// No file of ours is longer; whoever made it so has it read this far.
 const FILE_MAX: u64 = 64 << 20;
 

@@ -47,10 +47,7 @@ fn row(number: u32, now: SystemTime) -> Row {
                 stage: Stage::Rcpt,
                 restriction: "check_greylist",
                 outcome: Outcome::DeferIfPermit,
-                evidence: vec![Evidence::Greylist {
-                    answer: Greylisted::New { wait: Duration::from_secs(300) },
-                    words: "seen for the first time".into(),
-                }],
+                evidence: vec![Evidence::Greylist(Greylisted::New { wait: Duration::from_secs(300) })],
                 micros: 7,
             }],
             dns_queries: 0,
