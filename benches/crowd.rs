@@ -128,5 +128,5 @@ async fn first_attempt(store: &Store, mail: Mail) -> Result<(), Unavailable> {
         now: SystemTime::now(),
         terms: &Terms::POSTGREY,
     };
-    store.greylist(attempt).await.map(drop)
+    store.greylist(&attempt).await.map(drop)
 }

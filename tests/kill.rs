@@ -240,7 +240,7 @@ fn fill(state: &Path, strangers: u64) {
                 now: SystemTime::UNIX_EPOCH + Duration::from_secs(START),
                 terms: &Terms::POSTGREY,
             };
-            while store.greylist(attempt).await.is_err() {
+            while store.greylist(&attempt).await.is_err() {
                 // The disk is behind: what waits is written first.
                 store.stats().await.unwrap();
             }

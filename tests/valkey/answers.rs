@@ -57,8 +57,8 @@ async fn check(case: &Case) {
         }
         let host = &hosts[random.below(2)];
         let (found, expected) = match random.one_in(10) {
-            true => (host.peek(attempt).await, alone.peek(attempt).await),
-            false => (host.greylist(attempt).await, alone.greylist(attempt).await),
+            true => (host.peek(&attempt).await, alone.peek(&attempt).await),
+            false => (host.greylist(&attempt).await, alone.greylist(&attempt).await),
         };
         assert_eq!(found, expected, "seed {}, attempt {number} at {now}", case.seed);
         assert!(found.is_ok(), "{found:?}");
@@ -112,7 +112,7 @@ fn attempts_at_once_see_one_another() {
                 now,
                 terms: &TERMS,
             };
-            host.greylist(attempt).await.unwrap()
+            host.greylist(&attempt).await.unwrap()
         })
     };
     let all = |count: usize, now: u64| {

@@ -26,7 +26,7 @@ mod zone;
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
@@ -185,24 +185,24 @@ impl Asker {
             return cached.unwrap_or_else(|failure| question.answered(Err(failure)));
         }
         Counters::add(&self.shared().counters.cache_misses);
-        let asking = network.ask(&question, &self.tally.queries);
-        self.in_time(asking).await.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
+        let answer = {
+            let asking = pin!(network.ask(&question, &self.tally.queries));
+            self.in_time(asking).await
+        };
+        answer.unwrap_or_else(|| question.answered(Err(DnsFailure::Timeout)))
     }
 
     /// What comes out of `work`, unless the deadline comes first. What nobody can wait for is not begun. With a deadline
-    /// it must be awaited inside a tokio runtime.
-    pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    /// it must be awaited inside a tokio runtime. Pinned by the caller: it would be moved, whole, from hand to hand.
+    pub async fn in_time<T>(&self, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
         match self.deadline {
             None => Some(work.await),
             Some(deadline) if deadline <= Instant::now() => None,
-            Some(deadline) => {
-                let mut work = pin!(work);
-                // What is ready needs no timer.
-                match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
-                    Poll::Ready(done) => Some(done),
-                    Poll::Pending => timeout_at(deadline, work).await.ok(),
-                }
-            }
+            // What is ready needs no timer.
+            Some(deadline) => match poll_fn(|context| Poll::Ready(Pin::new(&mut work).poll(context))).await {
+                Poll::Ready(done) => Some(done),
+                Poll::Pending => timeout_at(deadline, work).await.ok(),
+            },
         }
     }
 

@@ -100,10 +100,10 @@ impl Outside {
     }
 
     /// What the memory of greylisting says, and remembers unless it is only looked at; `None` where there is none.
-    pub(crate) async fn greylist(&self, attempt: Attempt<'_>) -> Option<GreylistAnswer> {
+    pub(crate) async fn greylist(&self, attempt: &Attempt<'_>) -> Option<GreylistAnswer> {
         match &self.0 {
             Reach::Nothing => None,
-            Reach::Peek(peek) => Some(peek(attempt).await),
+            Reach::Peek(peek) => Some(peek(*attempt).await),
             Reach::All(means) => Some(means.store.greylist(attempt).await.map_err(|why| why.to_string())),
         }
     }

@@ -160,16 +160,16 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be looked up or remembered; the mail passes.
-    pub async fn greylist(&self, attempt: Attempt<'_>) -> Result<Greylisted, Unavailable> {
-        self.attempt(&attempt, true).await
+    pub async fn greylist(&self, attempt: &Attempt<'_>) -> Result<Greylisted, Unavailable> {
+        self.attempt(attempt, true).await
     }
 
     /// What [`Store::greylist`] would say; nothing is remembered.
     ///
     /// # Errors
     /// If it cannot be looked up.
-    pub async fn peek(&self, attempt: Attempt<'_>) -> Result<Greylisted, Unavailable> {
-        self.attempt(&attempt, false).await
+    pub async fn peek(&self, attempt: &Attempt<'_>) -> Result<Greylisted, Unavailable> {
+        self.attempt(attempt, false).await
     }
 
     /// What it counts.

@@ -64,7 +64,7 @@ async fn attempt_on(
         now: time(now),
         terms,
     };
-    if remember { store.greylist(attempt).await } else { store.peek(attempt).await }
+    if remember { store.greylist(&attempt).await } else { store.peek(&attempt).await }
 }
 
 /// What waits to be written is on the disk when this returns.

@@ -1,5 +1,6 @@
 //! `check_greylist`: who is not known must come back after a while, as real mail servers do (RFC 6647).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use facts::{ClientName, EmailAddress, Evidence, Greylisted, MessageAction, Reason};
@@ -81,7 +82,8 @@ async fn attempt(case: &Case, recipient: &EmailAddress, client_name: &ClientName
         now: case.now,
         terms: &case.settings.greylist.terms,
     };
-    let answer = case.asker.in_time(case.outside.greylist(attempt)).await;
+    let asking = pin!(case.outside.greylist(&attempt));
+    let answer = case.asker.in_time(asking).await;
     match answer.unwrap_or_else(|| Some(Err("no answer in the time of the decision".into()))) {
         None => Ruling::dunno().noting("greylisting was not asked: it would remember this"),
         Some(Ok(greylisted)) => ruling(case, recipient, greylisted),

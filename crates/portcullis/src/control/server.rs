@@ -106,7 +106,7 @@ async fn answer(line: &[u8], user: u32, store: &Store) -> anyhow::Result<Value> 
                 now,
                 terms: &terms,
             };
-            json!(store.peek(attempt).await?)
+            json!(store.peek(&attempt).await?)
         }
         Request::Forget { name } => {
             let forgotten = store.forget(&name).await?;

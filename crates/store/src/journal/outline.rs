@@ -31,13 +31,12 @@ impl Line {
     }
 }
 
-/// By place: of each text there is one copy, and a second would only cost a second outline.
+/// By place: of each text there is one copy, and a second would only cost a second outline. A list is of one stage.
 impl PartialEq for Line {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.restriction, other.restriction)
-            && self.outcome == other.outcome
             && std::ptr::eq(self.list, other.list)
-            && self.stage == other.stage
+            && self.outcome == other.outcome
     }
 }
 
@@ -69,7 +68,9 @@ impl Outlines {
 
     /// The number of these findings' outline, and whether it is new.
     pub(crate) fn number(&mut self, findings: &[Finding]) -> (u32, bool) {
-        if !self.numbers.is_empty() && self.lines.iter().copied().eq(findings.iter().map(Line::of)) {
+        let is_same = self.lines.len() == findings.len()
+            && self.lines.iter().zip(findings).all(|(line, finding)| *line == Line::of(finding));
+        if is_same && !self.numbers.is_empty() {
             return (self.last, false);
         }
         self.lines.clear();

@@ -80,7 +80,7 @@ fn changes_that_wait_are_bounded() {
                 terms,
             };
             // The writer never yields here: one thread asks faster than another writes, or the test ends.
-            match store.greylist(attempt).await {
+            match store.greylist(&attempt).await {
                 Ok(_) => assert!(table(&store).waiting() < 26 << 20),
                 Err(error) => {
                     assert_eq!(error, Unavailable::Busy);
@@ -103,10 +103,10 @@ fn changes_that_wait_are_bounded() {
             now: time(1_000),
             terms,
         };
-        assert!(matches!(store.greylist(attempt).await, Ok(Greylisted::New { .. })));
+        assert!(matches!(store.greylist(&attempt).await, Ok(Greylisted::New { .. })));
         commit(&store).await;
         let again = Attempt { now: time(1_010), ..attempt };
-        assert!(matches!(store.peek(again).await, Ok(Greylisted::TooEarly { .. })));
+        assert!(matches!(store.peek(&again).await, Ok(Greylisted::TooEarly { .. })));
         assert_eq!(store.triplets("yyy", None, 10).await.unwrap().entries, []);
         store.close().await;
     });

@@ -25,7 +25,7 @@ async fn from_sender(store: &Store, sender_address: &str, now: Seconds) -> Greyl
         now: time(now),
         terms: &terms,
     };
-    store.peek(attempt).await.unwrap()
+    store.peek(&attempt).await.unwrap()
 }
 
 fn waits(answer: Greylisted) -> bool {
