@@ -1,6 +1,7 @@
 //! The log line of a decision: for people `key=value`, for machines JSON. What strangers wrote stands in it escaped
 //! and cut.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,24 +60,30 @@ impl fmt::Debug for Recorder {
 impl Recorder {
     /// Writes the line of `row`.
     pub fn record(&self, row: &Row) {
-        let mut line = match self.format {
-            Format::Human => human(row, self.stamped),
-            Format::Json => json(row),
-        };
-        line.push('\n');
-        (self.lines)(&line);
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            match self.format {
+                Format::Human => push_human(line, row, self.stamped),
+                Format::Json => line.push_str(&json(row)),
+            }
+            line.push('\n');
+            (self.lines)(line);
+        });
     }
 }
 
+thread_local! {
+    /// The line that is written: its memory is near as long as it stays the same.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// The client's own words come after ours, so that a program that reads up to the first match is not led astray.
-fn human(row: &Row, stamped: bool) -> String {
-    let mut line = String::with_capacity(512);
+fn push_human(line: &mut String, row: &Row, stamped: bool) {
     if stamped {
-        stamp::push(&mut line, row.decision.time);
+        stamp::push(line, row.decision.time);
     }
     // Writing to a String cannot fail.
-    let _ = write_human(&mut line, row);
-    line
+    let _ = write_human(line, row);
 }
 
 fn write_human(line: &mut String, Row { door, facts, decision, elapsed, .. }: &Row) -> fmt::Result {
