@@ -29,16 +29,13 @@ impl<T: Copy> Recent<T> {
 
     /// Keeps this one; each generation has `half` entries at most.
     pub(crate) fn keep(&mut self, key: Key, value: T, half: usize) {
-        if let Some(before) = self.young.get_mut(&key) {
-            *before = value;
-            return;
-        }
         if self.young.len() >= half {
             self.old.clear();
             mem::swap(&mut self.young, &mut self.old);
         }
-        self.old.remove(&key);
-        self.young.insert(key, value);
+        if self.young.insert(key, value).is_none() {
+            self.old.remove(&key);
+        }
     }
 
     pub(crate) fn forget(&mut self, key: Key) {

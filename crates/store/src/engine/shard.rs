@@ -4,6 +4,7 @@ use std::mem;
 
 use rustc_hash::FxHashMap;
 
+use super::batch::Move;
 use super::index::Index;
 use super::record::Row;
 use crate::greylist::{Seconds, Terms};
@@ -106,8 +107,9 @@ impl Shard {
         self.writing.contains_key(&key)
     }
 
-    /// An entry is now in another block of the file; 0 for one that was removed, or was not there before.
-    pub(crate) fn moved(&mut self, key: Key, from: u32, to: u32) {
+    /// An entry is now in another block of the file; 0 for one that was removed, or was not there before. If it was being
+    /// written, it waits no more. Says how much room is free again.
+    pub(crate) fn moved(&mut self, Move { key, from, to }: Move, half: usize) -> usize {
         let fingerprint = key.print().fingerprint();
         if from != 0 {
             self.index.remove(fingerprint, from);
@@ -115,19 +117,17 @@ impl Shard {
         if to != 0 {
             self.index.insert(fingerprint, to);
         }
-        let changes = [self.pending.get_mut(&key), self.writing.get_mut(&key)].into_iter().flatten();
-        let known = changes.map(|change| &mut change.known).chain(self.recent.get_mut(key));
-        known.for_each(|known| known.place = to);
-    }
-
-    /// What was being written is in the file. Says how much room is free again.
-    pub(crate) fn end_writing(&mut self, half: usize) -> usize {
-        let mut freed = 0;
-        for (key, change) in self.writing.drain() {
-            freed += weight(&change.names);
-            self.recent.keep(key, change.known, half);
+        if let Some(change) = self.pending.get_mut(&key) {
+            change.known.place = to;
         }
-        freed
+        if let Some(change) = self.writing.remove(&key) {
+            self.recent.keep(key, Known { place: to, ..change.known }, half);
+            return weight(&change.names);
+        }
+        if let Some(known) = self.recent.get_mut(key) {
+            known.place = to;
+        }
+        0
     }
 
     /// What was being written is not in the file: it waits again, unless it was changed since. Says what is free again.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::batch::Move;
 use super::record::Row;
 use super::shard::{Known, Looked, Read, Shard};
 use crate::greylist::{Greylisted, Step, step};
@@ -102,9 +103,11 @@ impl Table {
         }
     }
 
-    /// What was being written in this shard is in the file.
-    pub(crate) fn end_writing(&self, shard: &mut Shard) {
-        self.free(shard.end_writing(self.recent_half));
+    /// These entries of one shard are now elsewhere in the file.
+    pub(crate) fn moved(&self, moves: &[Move]) {
+        let Some(first) = moves.first() else { return };
+        let mut shard = self.shard_of(first.key);
+        self.free(moves.iter().map(|entry| shard.moved(*entry, self.recent_half)).sum());
     }
 
     /// There is room again for changes.

@@ -201,16 +201,13 @@ impl Writer {
         self.lacks_standing = false;
         self.engine.head.store(log.next_block, Ordering::SeqCst);
         for moves in batch.moves.chunk_by(|one, other| one.key.print().shard() == other.key.print().shard()) {
-            let Some(first) = moves.first() else { continue };
-            let mut shard = table.shard_of(first.key);
-            moves.iter().for_each(|entry| shard.moved(entry.key, entry.from, entry.to));
+            table.moved(moves);
         }
         for (key, place) in &batch.forgotten {
             let mut shard = table.shard_of(*key);
             shard.index.remove(key.print().fingerprint(), *place);
             table.free(shard.forget(*key));
         }
-        table.numbers().for_each(|number| table.end_writing(&mut table.shard(number)));
         Counters::add(&self.engine.counters.commits, 1);
         Counters::add(&self.engine.counters.written, batch.moves.iter().filter(|entry| entry.to != 0).count() as u64);
         self.note_limits();
