@@ -194,8 +194,13 @@ impl Reply {
     #[must_use]
     pub fn new(code: u16, enhanced: &str, text: impl Into<Box<str>>) -> Self {
         let class = if code < 500 { "4." } else { "5." };
-        let detail = enhanced.split_once('.').map_or("0.0", |(_, detail)| detail);
-        Self { code, enhanced: [class, detail].concat().into(), text: text.into() }
+        let enhanced = if enhanced.starts_with(class) {
+            enhanced.into()
+        } else {
+            let detail = enhanced.split_once('.').map_or("0.0", |(_, detail)| detail);
+            [class, detail].concat().into()
+        };
+        Self { code, enhanced, text: text.into() }
     }
 
     /// Whether the client may try again.

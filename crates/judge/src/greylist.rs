@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dns::lists::DnsList;
-use facts::Network;
 use facts::hostname::address_text;
+use facts::{Network, domain_of};
 use store::Terms;
 
 use crate::config::Greylist;
@@ -23,6 +23,7 @@ const DEFAULT_RECIPIENTS: &str = include_str!("greylist/whitelist_recipients");
 #[derive(Debug)]
 pub(crate) struct Greylisting {
     pub(crate) config: Greylist,
+    pub(crate) text: GreylistText,
     pub(crate) terms: Terms,
     pub(crate) dnswl: Vec<DnsList>,
     pub(crate) whitelist_clients: Vec<Arc<Table>>,
@@ -43,6 +44,7 @@ impl Greylisting {
         let whitelist_clients = lists("whitelist_clients", &config.whitelist_clients, DEFAULT_CLIENTS);
         let whitelist_recipients = lists("whitelist_recipients", &config.whitelist_recipients, DEFAULT_RECIPIENTS);
         Self {
+            text: GreylistText::compile(&config.greylist_text),
             terms: Terms {
                 delay: config.delay,
                 retry_window: config.retry_window,
@@ -106,8 +108,8 @@ pub(crate) fn sender_key(sender: &str) -> Cow<'_, str> {
 
 /// `prvs=TAG=USER`; some write the two the other way round.
 fn without_batv(user: &str) -> &str {
-    let inside = user.strip_prefix("prvs=").map(|rest| rest.trim_end_matches('='));
-    let mut parts = inside.into_iter().flat_map(|inside| inside.split('='));
+    let Some(inside) = user.strip_prefix("prvs=") else { return user };
+    let mut parts = inside.trim_end_matches('=').split('=');
     let (Some(first), Some(second), None) = (parts.next(), parts.next(), parts.next()) else { return user };
     let is_tag = |part: &str| {
         part.bytes().take_while(|octet| octet.is_ascii_digit() || octet.is_ascii_lowercase()).count() >= BATV_TAG_LENGTH
@@ -136,22 +138,51 @@ fn without_numbers(user: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// `text` with the first `%s` for the seconds that are missing, and the first `%r` for the recipient's domain.
-pub(crate) fn greylist_text(text: &str, seconds: u64, recipient: &str) -> String {
-    let domain = recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain);
-    let (mut seconds, mut domain) = (Some(seconds.to_string()), Some(domain));
-    let mut parts = text.split('%');
-    let mut out = String::with_capacity(text.len() + recipient.len());
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        match (part.strip_prefix('s'), part.strip_prefix('r')) {
-            (Some(after), _) if let Some(seconds) = seconds.take() => out.extend([&*seconds, after]),
-            (_, Some(after)) if let Some(domain) = domain.take() => out.extend([domain, after]),
-            _ => out.extend(["%", part]),
-        }
-    }
-    out
+/// What is said to those who must wait: the text cut up at its first `%s` and its first `%r`.
+#[derive(Debug)]
+pub(crate) struct GreylistText(Vec<Part>);
+
+#[derive(Debug)]
+enum Part {
+    Words(Box<str>),
+    /// `%s`: the seconds that are missing.
+    Seconds,
+    /// `%r`: the recipient's domain.
+    Domain,
 }
+
+impl GreylistText {
+    fn compile(text: &str) -> Self {
+        let marks = [("%s", Part::Seconds), ("%r", Part::Domain)];
+        let mut marks =
+            Vec::from_iter(marks.into_iter().filter_map(|(mark, part)| Some((text.split_once(mark)?, part))));
+        marks.sort_by_key(|((before, _), _)| before.len());
+        let mut parts = Vec::new();
+        let mut done = 0;
+        for ((before, after), part) in marks {
+            parts.extend([Part::Words(text[done..before.len()].into()), part]);
+            done = text.len() - after.len();
+        }
+        parts.push(Part::Words(text[done..].into()));
+        Self(parts)
+    }
+
+    /// The text for a recipient for whose mail so many seconds are missing.
+    pub(crate) fn say(&self, seconds: u64, recipient: &str) -> String {
+        let mut out = String::with_capacity(TEXT_LENGTH);
+        for part in &self.0 {
+            match part {
+                Part::Words(words) => out.push_str(words),
+                Part::Seconds => out.push_str(&seconds.to_string()),
+                Part::Domain => out.push_str(domain_of(recipient).unwrap_or(recipient)),
+            }
+        }
+        out
+    }
+}
+
+/// What most texts take.
+const TEXT_LENGTH: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -204,9 +235,11 @@ mod tests {
         for (text, expected) in [
             ("wait %s seconds, see http://x/%r.html", "wait 300 seconds, see http://x/ours.example.html"),
             ("%s %s %r %r", "300 %s ours.example %r"),
+            ("%%s%x", "%300%x"),
+            ("%r: %s", "ours.example: 300"),
             ("no", "no"),
         ] {
-            assert_eq!(greylist_text(text, 300, "u@ours.example"), expected);
+            assert_eq!(GreylistText::compile(text).say(300, "u@ours.example"), expected);
         }
     }
 }

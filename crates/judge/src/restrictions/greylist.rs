@@ -10,7 +10,7 @@ use store::Attempt;
 
 use super::dns_list::welcoming;
 use crate::case::Case;
-use crate::greylist::{Pool, greylist_text, sender_key};
+use crate::greylist::{Pool, sender_key};
 use crate::reply::{Named, TEMPFAIL_CODE};
 use crate::restriction::Subject;
 use crate::ruling::{Ruling, Says};
@@ -23,7 +23,11 @@ pub(super) async fn check_greylist(case: &Case) -> Ruling {
     if let Some(why) = ours(case) {
         return Ruling::dunno().noting(why);
     }
-    let looked = case.name(Subject::Client).await;
+    // Who asks nobody does not carry about what asking takes, here and below.
+    let looked = match case.name_known(Subject::Client) {
+        Some(looked) => looked,
+        None => Box::pin(case.name(Subject::Client)).await,
+    };
     let ruling = match whitelisted(case, &looked.name, recipient) {
         Ok(Some(row)) => Ruling::dunno().with(row.evidence()),
         Err(why) => Ruling::dunno().noting(why),
@@ -59,7 +63,7 @@ fn whitelisted<'a>(case: &'a Case, name: &ClientName, recipient: &EmailAddress) 
 /// A client that a list of welcome hosts vouches for. A list that does not answer vouches for nobody.
 async fn welcome(case: &Case) -> Option<Ruling> {
     for list in &case.settings.greylist.dnswl {
-        if let Some(evidence) = welcoming(case, list).await {
+        if let Some(evidence) = Box::pin(welcoming(case, list)).await {
             return Some(evidence.into_iter().fold(Ruling::dunno(), Ruling::with));
         }
     }
@@ -104,7 +108,7 @@ fn ruling(case: &Case, recipient: &EmailAddress, answer: Greylisted) -> Ruling {
 }
 
 fn wait_for(case: &Case, recipient: &EmailAddress, wait: Duration) -> Ruling {
-    let text = greylist_text(&case.settings.greylist.config.greylist_text, wait.as_secs(), recipient.as_str());
+    let text = case.settings.greylist.text.say(wait.as_secs(), recipient.as_str());
     let named = Named { name: recipient.as_str(), class: Subject::Recipient.reply_class() };
     // 4.2.0: some senders give up at 4.7.1.
     let reply = named.rejected(TEMPFAIL_CODE, "4.2.0", &text);
