@@ -141,18 +141,14 @@ impl Ruling {
 
     /// The same ruling with one more piece of evidence.
     pub(crate) fn with(mut self, evidence: Evidence) -> Self {
-        // Most rest on one alone: a vector that grows would have room for four.
-        if self.evidence.is_empty() {
-            self.evidence = vec![evidence];
-        } else {
-            self.evidence.push(evidence);
-        }
+        self.evidence.push(evidence);
         self
     }
 
     /// The same ruling on the grounds of these answers.
     pub(crate) fn on(mut self, answers: impl IntoIterator<Item = Arc<DnsAnswer>>) -> Self {
         let answers = answers.into_iter().map(Evidence::Dns);
+        // Most rest on one answer alone: a vector that grows would have room for four.
         if self.evidence.is_empty() {
             self.evidence = answers.collect();
         } else {
