@@ -28,7 +28,10 @@ pub(super) const LISTED: &str = "10.0.0.66";
 const LISTS: &str = r#"
 hostname = "mx.test"
 [restrictions]
-client = ["check_client_access inline:{{10.0.0.99 = REJECT go away}}", "reject_unknown_reverse_client_hostname"]
+client = [
+    "check_client_access inline:{{10.0.0.99 = REJECT go away}, {10.0.0.98 = 421 4.3.2 closing}}",
+    "reject_unknown_reverse_client_hostname",
+]
 helo = ["check_helo_access inline:{{evil.test = REJECT evil greeting}}"]
 sender = ["reject_unknown_sender_domain"]
 relay = ["reject_unauth_destination"]
@@ -269,8 +272,13 @@ fn stages_have_their_own_word_without_delay_reject() {
         let _dns = FakeDns::start("127.0.0.1:53", Zone::parse(ZONE));
         let _server = Server::start(&config(8894, "delay_reject = false\n"));
         let _postfix = postfix();
-        let (_, greeting) = connect("10.0.0.99", PORT_STAGES);
-        assert_eq!(greeting.to_string(), "554 mx.test ESMTP not accepting connections");
+        for (client, expected) in [
+            ("10.0.0.99", "554 mx.test ESMTP not accepting connections"),
+            ("10.0.0.98", "421 mx.test Service unavailable - try again later"),
+        ] {
+            let (_, greeting) = connect(client, PORT_STAGES);
+            assert_eq!(greeting.to_string(), expected);
+        }
         let (mut session, _) = connect(GOOD, PORT_STAGES);
         // Postfix says it when MAIL comes.
         talk(&mut session, &[("EHLO evil.test", "250"), ("MAIL FROM:<a@good.test>", EVIL)]);

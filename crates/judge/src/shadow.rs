@@ -40,9 +40,10 @@ impl Balance {
         std::iter::once(&mut self.whole).chain(&mut self.relay)
     }
 
-    /// How the walk goes on. Relay control never ends it before everything does.
-    pub(crate) fn next(&self) -> Next {
-        self.relay.as_ref().map_or(self.whole.next, |relay| relay.next)
+    /// How the walk goes on behind a restriction. Relay control never ends it before everything does.
+    pub(crate) fn go_on(&mut self) -> Next {
+        let whole = self.whole.go_on();
+        self.relay.as_mut().map_or(whole, Scales::go_on)
     }
 
     /// Whether it matters what `restriction` says, which stands at this place of the list or is named there by a row.

@@ -328,6 +328,28 @@ fn routes_hidden_in_a_local_part() {
 }
 
 #[test]
+fn a_list_ends_early_where_it_will_be_a_deferral_anyway() {
+    for (recipient, expected) in [
+        ("reject", "450 4.5.6 <mail.good.example[192.0.2.9]>: Client host rejected: sorry"),
+        ("reject_non_fqdn_sender, reject", "450 4.5.7 <mail.good.example[192.0.2.9]>: Client host rejected: perhaps"),
+        ("check_helo_access inline:{{mail.good.example=reject_non_fqdn_sender reject}}, reject", "450 4.5.7 <"),
+        ("check_helo_access inline:{mail.good.example=reject}", "450 4.5.6 <"),
+        ("check_helo_access inline:{{mail.good.example=PREPEND X-Y: z}}, reject", "450 4.5.7 <"),
+        ("reject_rbl_client x.example, reject", "450 4.5.7 <"),
+    ] {
+        let settings = settings(&format!(
+            "domains = [\"ours.example\"]\n[restrictions]\nclient = []\nhelo = []\nsender = []\n\
+             relay = \"check_client_access inline:{{{{192.0.2.9=DEFER_IF_REJECT 4.5.6 sorry}}}}, \
+             check_client_access inline:{{{{192.0.2.9=DEFER_IF_PERMIT 4.5.7 perhaps}}}}, reject_unauth_destination\"\n\
+             recipient = \"{recipient}\"\n"
+        ));
+        let decision = decided(&settings, &facts("a@good.example", "c@ours.example"), Stage::Rcpt);
+        let reply = decision.reply.as_ref().unwrap().to_string();
+        assert!(reply.starts_with(expected), "{recipient}: {reply}");
+    }
+}
+
+#[test]
 fn lists_speak_at_their_stages() {
     let config = |delay: bool| {
         settings(&format!(

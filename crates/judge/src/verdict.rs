@@ -68,7 +68,7 @@ pub(crate) struct Scales {
     end: Option<Settled>,
     /// What is to be done with the message, if it goes on.
     pub(crate) actions: Vec<MessageAction>,
-    /// How the walk goes on after what was weighed so far.
+    /// How the walk goes on after what was weighed so far, unless both deferrals are held: see [`Scales::go_on`].
     pub(crate) next: Next,
 }
 
@@ -168,10 +168,17 @@ impl Scales {
                 (Outcome::Dunno, Next::Restriction)
             }
         };
-        // Whatever comes now, it is a deferral.
-        let both = self.if_permit.is_some() && self.if_reject.is_some();
-        self.next = if both && next == Next::Restriction { Next::List } else { next };
+        self.next = next;
         outcome
+    }
+
+    /// How the walk goes on behind a restriction, whatever it said. Once both deferrals are held it will be a deferral
+    /// come what may: each list ends behind the first restriction that it asks (Postfix: generic_checks).
+    pub(crate) fn go_on(&mut self) -> Next {
+        if self.next == Next::Restriction && self.if_permit.is_some() && self.if_reject.is_some() {
+            self.next = Next::List;
+        }
+        self.next
     }
 
     fn refuse(&mut self, refusal: Held) -> (Outcome, Next) {
@@ -218,7 +225,7 @@ mod tests {
     use crate::ruling::Ruling;
 
     /// Weighs a line of words, list by list: `p` permit, `d` dunno, `r` 554, `t` 450, `P` DEFER_IF_PERMIT,
-    /// `R` DEFER_IF_REJECT, `h` hold, `x` discard, `w` before a word warn_if_reject, `/` the next list, `|` the next
+    /// `R` DEFER_IF_REJECT, `h` hold, `x` discard, `m` a word on the message, `w` before a word warn_if_reject, `/` the next list, `|` the next
     /// stage. Returns verdict, code and deferral.
     fn weigh(words: &str) -> String {
         let mut scales = Scales::new();
@@ -233,7 +240,7 @@ mod tests {
                         continue;
                     }
                     scales.weigh(ruling(word).says, Stage::Rcpt, "x", std::mem::take(&mut warn));
-                    match scales.next {
+                    match scales.go_on() {
                         Next::Restriction => {}
                         Next::List => break,
                         Next::End => break 'walk,
@@ -261,6 +268,7 @@ mod tests {
             't' => Ruling::refuse(reply(451), reason),
             'P' => Says::DeferIfPermit(reply(450).into(), reason).into(),
             'R' => Says::DeferIfReject(reply(452).into(), reason).into(),
+            'm' => Says::Message(MessageAction::Prepend("X: y".into()).into()).into(),
             'h' => Says::Hold(reason).into(),
             'x' => Says::Discard(reason).into(),
             '1' => unknown(UnknownClass::ClientName),
@@ -303,6 +311,9 @@ mod tests {
             ("RPr", "defer 450"),
             ("PRr", "defer 450"),
             ("PR/r", "defer 452"),
+            ("PR/dr", "defer 450"),
+            ("PR/mr", "defer 450"),
+            ("PR/d/r", "defer 452"),
             // HOLD waits for the end, DISCARD does not.
             ("h", "hold"),
             ("hr", "reject 554"),

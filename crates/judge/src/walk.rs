@@ -70,7 +70,7 @@ impl<'a> Walk<'a> {
                 if let Some(row) = row {
                     Box::pin(self.descend(balance, (index, position), row, restriction.warn)).await;
                 }
-                match balance.next() {
+                match balance.go_on() {
                     Next::Restriction => {}
                     Next::List => break,
                     Next::End => break 'lists,
@@ -97,23 +97,24 @@ impl<'a> Walk<'a> {
 
     /// Passes the restrictions of a list from this place on that answer at once and have nothing to say, as most do, and
     /// those that matter no more. Returns the first other, begun.
-    fn pass_silent(&mut self, balance: &Balance, index: usize, from: usize) -> Option<(usize, Begun)> {
+    fn pass_silent(&mut self, balance: &mut Balance, index: usize, from: usize) -> Option<(usize, Begun)> {
         let progress = &mut self.lists[index];
         let list = progress.list;
         for (position, restriction) in list.restrictions.iter().enumerate().skip(from) {
             if !balance.hears(list, position, restriction) {
                 continue;
             }
-            if restrictions::is_silent(&progress.case, &restriction.kind) {
-                self.findings.push(finding(list, restriction, Outcome::Dunno, Vec::new(), 0));
-                continue;
+            let (evidence, micros) = match restrictions::is_silent(&progress.case, &restriction.kind) {
+                true => (Vec::new(), 0),
+                false => match progress.take(position) {
+                    Begun::Ruled(ruling, micros) if matches!(ruling.says, Says::Dunno) => (ruling.evidence, micros),
+                    begun => return Some((position, begun)),
+                },
+            };
+            self.findings.push(finding(list, restriction, Outcome::Dunno, evidence, micros));
+            if balance.go_on() != Next::Restriction {
+                break;
             }
-            let begun = progress.take(position);
-            let Begun::Ruled(ruling, micros) = begun else { return Some((position, begun)) };
-            if !matches!(ruling.says, Says::Dunno) {
-                return Some((position, Begun::Ruled(ruling, micros)));
-            }
-            self.findings.push(finding(list, restriction, Outcome::Dunno, ruling.evidence, micros));
         }
         None
     }
@@ -151,7 +152,7 @@ impl<'a> Walk<'a> {
                 Box::pin(self.descend(balance, place, inner, warn)).await;
             }
             // Even a permit that says nothing ends the row.
-            if permits || balance.next() != Next::Restriction {
+            if permits || balance.go_on() != Next::Restriction {
                 return;
             }
         }

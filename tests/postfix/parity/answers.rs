@@ -86,10 +86,11 @@ impl Answer {
     }
 
     /// Whether `came` is this refusal in our own words, as Postfix hands them on from a milter. What was refused at CONNECT
-    /// it says in its own: in the greeting for good, else at AUTH.
+    /// it says in its own: in the greeting what refuses for good or closes, else at AUTH.
     pub fn is_said_by(&self, came: &Self) -> bool {
         let in_own_words = |code: u16, came: &str| match code {
             500.. => came == "554 mx.test ESMTP not accepting connections",
+            421 if came == "421 mx.test Service unavailable - try again later" => true,
             _ => came == "454 4.3.0 Try again later",
         };
         match (self, came) {
