@@ -42,8 +42,9 @@ pub fn run(quick: bool) -> bool {
     title(
         "greylist",
         &format!(
-            "{} distinct clients of {DOMAINS} domains ({} with postgrey on few connections), check_greylist alone, the store on disk, every \
-             decision in the journal; new triplets,\nthen the same again (too early, so that all answers are refusals); medians of {ROUNDS} rounds",
+            "{} distinct clients of {DOMAINS} domains ({} with postgrey on few connections), check_greylist alone, the \
+             store on disk, every decision in the journal; new triplets,\n\
+             then the same again (too early, so that all answers are refusals); medians of {ROUNDS} rounds",
             CLIENTS / scale,
             CLIENTS_OF_POSTGREY / scale
         ),

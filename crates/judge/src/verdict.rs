@@ -225,8 +225,8 @@ mod tests {
     use crate::ruling::Ruling;
 
     /// Weighs a line of words, list by list: `p` permit, `d` dunno, `r` 554, `t` 450, `P` DEFER_IF_PERMIT,
-    /// `R` DEFER_IF_REJECT, `h` hold, `x` discard, `m` a word on the message, `w` before a word warn_if_reject, `/` the next list, `|` the next
-    /// stage. Returns verdict, code and deferral.
+    /// `R` DEFER_IF_REJECT, `h` hold, `x` discard, `m` a word on the message, `w` before a word warn_if_reject, `/` the
+    /// next list, `|` the next stage. Returns verdict, code and deferral.
     fn weigh(words: &str) -> String {
         let mut scales = Scales::new();
         'walk: for stage in words.split('|') {
